@@ -1,0 +1,58 @@
+"""Every reason for which the router declines to do something.
+
+The value of each member is its metric label; `docs/REASONS.md` has a line for each (a test compares).
+"""
+
+from enum import StrEnum
+
+
+class Bypass(StrEnum):
+    """Why an HTTP exchange passes through untouched."""
+
+    OTHER_PATH = "other_path"
+    OTHER_METHOD = "other_method"
+    UPGRADE = "upgrade"
+    ENCODED_BODY = "encoded_body"
+    NOT_JSON = "not_json"
+    RESPONSE_ONLY = "response_only"
+    BODY_MODE = "body_mode"
+
+
+class Rejection(StrEnum):
+    """Why the client gets an error from the router instead of an upstream's answer."""
+
+    INVALID_JSON = "invalid_json"
+    INVALID_REQUEST = "invalid_request"
+    BODY_TOO_LARGE = "body_too_large"
+    UNKNOWN_MODEL = "unknown_model"
+
+
+class Uncached(StrEnum):
+    """Why an exchange does not use the cache, or why an answer is not stored in it."""
+
+    DISABLED = "disabled"
+    NO_CREDENTIAL = "no_credential"
+    LAST_TURN_NOT_TEXT = "last_turn_not_text"
+    MULTIPLE_CHOICES = "multiple_choices"
+    LOGPROBS = "logprobs"
+    NO_ANALYSIS = "no_analysis"
+    STATUS = "status"
+    CONTENT_TYPE = "content_type"
+    CONTENT_ENCODING = "content_encoding"
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+    INCOMPLETE = "incomplete"
+    FINISH_REASON = "finish_reason"
+    TOOL_CALLS = "tool_calls"
+    REFUSAL = "refusal"
+    EMPTY = "empty"
+    QUEUE_FULL = "queue_full"
+
+
+class Failure(StrEnum):
+    """How a port failed. The exchange goes on without what the port would have brought."""
+
+    TIMEOUT = "timeout"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    INVALID = "invalid"

@@ -1,0 +1,87 @@
+"""What can happen to an exchange: messages from Envoy, results of ports, the end of the stream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from router_extproc.base.headers import Headers
+from router_extproc.base.refusals import Failure
+from router_extproc.caching.entry import Candidate
+from router_extproc.routing.analysis import Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHeaders:
+    """`buffered` tells whether Envoy will send the request body whole (ProcessingRequest.protocol_config,
+    request_body_mode BUFFERED). It is true when Envoy does not say: older releases do not."""
+
+    headers: Headers
+    end_of_stream: bool
+    buffered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RequestBody:
+    """In BUFFERED mode one message holds the whole body. `end_of_stream` is false when trailers follow."""
+
+    body: bytes = field(repr=False)
+    end_of_stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTrailers:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHeaders:
+    headers: Headers
+    end_of_stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseBody:
+    """One piece of the response in STREAMED mode; pieces end anywhere, the last one may be empty."""
+
+    body: bytes = field(repr=False)
+    end_of_stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseTrailers:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisReady:
+    analysis: Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisFailed:
+    reason: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class LookupDone:
+    """What the store proposes, most similar first; empty on a miss."""
+
+    candidates: Sequence[Candidate]
+
+
+@dataclass(frozen=True, slots=True)
+class LookupFailed:
+    reason: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """Envoy ended or cancelled the stream."""
+
+
+Message = RequestHeaders | RequestBody | RequestTrailers | ResponseHeaders | ResponseBody | ResponseTrailers
+"""What Envoy sends; each is owed exactly one reply of its kind, unless the stream ends."""
+
+Result = AnalysisReady | AnalysisFailed | LookupDone | LookupFailed
+"""What a port brings back."""
+
+Event = Message | Result | PeerClosed

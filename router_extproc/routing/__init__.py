@@ -1,0 +1,1 @@
+"""From what a prompt means to which model answers it. Pure."""

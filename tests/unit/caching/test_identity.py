@@ -1,0 +1,77 @@
+"""The isolation key: everything that shapes an answer is in it, and nothing else."""
+
+import pytest
+
+from router_extproc.base.headers import Headers
+from router_extproc.caching.identity import Identity, identify, tenant_of
+
+BASE = {
+    "tenant": "t1",
+    "model": "auto",
+    "context": [b'{"content":"Be kind.","role":"system"}'],
+    "frame": b'{"role":"user"}',
+    "params": {"temperature": b"0.7"},
+    "text": "What is love?",
+    "encoder": "e1",
+    "generation": "g1",
+}
+
+
+def identity(**changes: object) -> Identity:
+    return identify(**{**BASE, **changes})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tenant": "t2"},
+        {"model": "qwen3-8b"},
+        {"context": []},
+        {"context": [b'{"content":"Be rude.","role":"system"}']},
+        {"context": [b'{"content":"Be kind.","role":"system"}', b"{}"]},
+        {"frame": b'{"name":"Ann","role":"user"}'},
+        {"params": {}},
+        {"params": {"temperature": b"0.8"}},
+        {"params": {"temperature": b"0.7", "tools": b"[]"}},
+        {"encoder": "e2"},
+        {"generation": "g2"},
+    ],
+)
+def test_everything_but_the_text_is_in_the_partition(changes: dict[str, object]) -> None:
+    assert identity(**changes).partition != identity().partition
+
+
+def test_the_text_names_the_entry_and_not_the_partition() -> None:
+    one, other = identity(), identity(text="What is hate?")
+    assert one.partition == other.partition
+    assert one.entry_id != other.entry_id
+
+
+def test_the_order_of_parameters_does_not_matter() -> None:
+    one = identity(params={"a": b"1", "b": b"2"})
+    assert one == identity(params={"b": b"2", "a": b"1"})
+
+
+def test_parts_cannot_slide_into_each_other() -> None:
+    assert identity(context=[b"ab", b"c"]).partition != identity(context=[b"a", b"bc"]).partition
+    moved = identity(context=[b"x"], params={})
+    assert moved.partition != identity(context=[], params={"x": b""}).partition
+
+
+def test_the_tenant_is_a_digest_of_the_credential() -> None:
+    tenant = tenant_of(Headers.of([("authorization", "Bearer secret-key")]))
+    assert tenant is not None
+    assert "secret" not in tenant
+    assert tenant != tenant_of(Headers.of([("authorization", "Bearer other-key")]))
+    assert tenant != tenant_of(Headers.of([("x-api-key", "Bearer secret-key")]))
+
+
+def test_two_credentials_are_another_tenant_than_one() -> None:
+    one = tenant_of(Headers.of([("authorization", "a")]))
+    assert one != tenant_of(Headers.of([("authorization", "a"), ("openai-organization", "o")]))
+    assert one != tenant_of(Headers.of([("authorization", "a"), ("authorization", "b")]))
+
+
+@pytest.mark.parametrize("pairs", [[], [("authorization", "")], [("cookie", "a=b")]])
+def test_without_a_credential_there_is_no_tenant(pairs: list[tuple[str, str]]) -> None:
+    assert tenant_of(Headers.of(pairs)) is None
