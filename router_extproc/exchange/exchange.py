@@ -1,0 +1,107 @@
+"""One HTTP exchange as a state machine. No I/O, no clock, no randomness: the driver passes them in.
+
+`LEGAL` is the whole protocol: for each stage, the events it knows and the function that answers them.
+An event that is not in the table ends the stream cleanly, and Envoy goes on without the router.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from router_extproc.exchange import answering, intake, judging
+from router_extproc.exchange.effects import Cancelled, Close, Effect, Violation
+from router_extproc.exchange.events import (
+    AnalysisFailed,
+    AnalysisReady,
+    Event,
+    LookupDone,
+    LookupFailed,
+    PeerClosed,
+    RequestBody,
+    RequestHeaders,
+    RequestTrailers,
+    ResponseBody,
+    ResponseHeaders,
+    ResponseTrailers,
+)
+from router_extproc.exchange.intake import Step
+from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.exchange.stages import (
+    AwaitAnalysis,
+    AwaitBody,
+    AwaitExact,
+    AwaitSimilar,
+    Done,
+    Forwarded,
+    Recording,
+    Stage,
+    Start,
+)
+
+Handler = Callable[[Any, Any, Snapshot, float], Step]
+"""(stage, event, plan, at) → (next stage, effects). The table pairs each with its stage and event type."""
+
+LEGAL: Mapping[type[Stage], Mapping[type[Event], Handler]] = MappingProxyType(
+    {
+        Start: {
+            RequestHeaders: intake.on_request_headers,
+            ResponseHeaders: intake.on_response_first,
+        },
+        AwaitBody: {
+            RequestBody: intake.on_request_body,
+            RequestTrailers: intake.on_no_body,
+        },
+        AwaitExact: {
+            LookupDone: judging.on_exact,
+            LookupFailed: judging.on_exact_failed,
+        },
+        AwaitAnalysis: {
+            AnalysisReady: judging.on_analysis,
+            AnalysisFailed: judging.on_analysis_failed,
+        },
+        AwaitSimilar: {
+            LookupDone: judging.on_similar,
+            LookupFailed: judging.on_similar_failed,
+        },
+        Forwarded: {
+            RequestTrailers: answering.on_request_trailers,
+            ResponseHeaders: answering.on_response_headers,
+        },
+        Recording: {
+            ResponseBody: answering.on_response_body,
+            ResponseTrailers: answering.on_response_trailers,
+        },
+        Done: {},
+    }
+)
+
+
+class Exchange:
+    """The state of one stream. `receive` is total: any event in any stage has an answer."""
+
+    __slots__ = ("_plan", "_stage")
+
+    def __init__(self, plan: Snapshot, ident: str) -> None:
+        """`ident` is unique among exchanges."""
+        self._plan = plan
+        self._stage: Stage = Start(ident)
+
+    @property
+    def stage(self) -> Stage:
+        return self._stage
+
+    def receive(self, event: Event, at: float) -> tuple[Effect, ...]:
+        """What to do about `event`, which arrived at `at` (Unix seconds)."""
+        stage = self._stage
+        if isinstance(stage, Done):
+            # Nothing may follow an ImmediateReply or a Close, whatever still arrives.
+            return ()
+        if isinstance(event, PeerClosed):
+            self._stage = Done()
+            return () if isinstance(stage, Start) else (Cancelled(type(stage).__name__),)
+        handler = LEGAL[type(stage)].get(type(event))
+        if handler is None:
+            self._stage = Done()
+            return (Violation(type(stage).__name__, type(event).__name__), Close())
+        self._stage, effects = handler(stage, event, self._plan, at)
+        return effects

@@ -1,0 +1,145 @@
+"""From the first message to a well-formed question: what is ours, what passes, what is an error."""
+
+from router_extproc.base.headers import HeaderEdits, Headers
+from router_extproc.base.names import INTERNAL
+from router_extproc.base.refusals import Bypass, Rejection, Uncached
+from router_extproc.caching.identity import Identity, identify, tenant_of
+from router_extproc.caching.policy import may_ask, media_type
+from router_extproc.exchange.effects import (
+    Analyse,
+    Bypassed,
+    CacheSkipped,
+    Close,
+    Effect,
+    ImmediateReply,
+    LookupExact,
+    Phase,
+    Rejected,
+    Reply,
+    Watch,
+)
+from router_extproc.exchange.events import RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders
+from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.exchange.stages import Asked, AwaitAnalysis, AwaitBody, AwaitExact, Done, Stage, Start
+from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
+from router_extproc.llm.errors import error_body
+
+CHAT_PATH = "/v1/chat/completions"
+
+Step = tuple[Stage, tuple[Effect, ...]]
+
+_STATUS = {
+    Rejection.INVALID_JSON: 400,
+    Rejection.INVALID_REQUEST: 400,
+    Rejection.BODY_TOO_LARGE: 413,
+    Rejection.UNKNOWN_MODEL: 404,
+}
+
+
+def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: float) -> Step:
+    reason = not_ours(event)
+    if reason is not None:
+        return _pass_by(event.headers, reason)
+    if event.end_of_stream:
+        return _reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
+    return AwaitBody(stage.ident, tenant_of(event.headers), at), (Reply(Phase.REQUEST_HEADERS),)
+
+
+def not_ours(event: RequestHeaders) -> Bypass | None:
+    """Why an exchange is none of the router's business, or None for a chat completion it can read."""
+    headers = event.headers
+    if headers.get(":path").partition("?")[0] != CHAT_PATH:
+        return Bypass.OTHER_PATH
+    if headers.get(":method") != "POST":
+        return Bypass.OTHER_METHOD
+    if "upgrade" in headers:
+        return Bypass.UPGRADE
+    if headers.get("content-encoding", "identity").lower() not in ("identity", ""):
+        return Bypass.ENCODED_BODY
+    # A missing content type is read as JSON, as OpenAI's servers do.
+    if media_type(headers) not in ("application/json", ""):
+        return Bypass.NOT_JSON
+    return None if event.buffered else Bypass.BODY_MODE
+
+
+def on_response_first(stage: Start, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
+    """A filter before us answered the request: the stream begins in the response phase."""
+    return Done(), (Reply(Phase.RESPONSE_HEADERS), Bypassed(Bypass.RESPONSE_ONLY), Close())
+
+
+def on_request_body(stage: AwaitBody, event: RequestBody, plan: Snapshot, at: float) -> Step:
+    if len(event.body) > plan.max_body_bytes:
+        message = f"The request body has {len(event.body)} bytes; at most {plan.max_body_bytes} are allowed."
+        return _reject(Rejection.BODY_TOO_LARGE, message, None)
+    try:
+        chat = parse_chat(event.body)
+    except ChatError as error:
+        return _reject(error.reason, str(error), error.param)
+    automatic = chat.model in plan.aliases
+    if not automatic and not plan.is_model(chat.model):
+        return _reject(Rejection.UNKNOWN_MODEL, "The model does not exist in this pool.", "model")
+    return _ask(stage, chat, None if automatic else chat.model, plan)
+
+
+def on_no_body(stage: AwaitBody, event: RequestTrailers, plan: Snapshot, at: float) -> Step:
+    """Trailers right after the headers: a request with an empty body."""
+    return _reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
+
+
+def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot) -> Step:
+    """The exact tier first: it costs no model. Without a place in the cache, straight to the encoder."""
+    identity = _identity(stage.tenant, chat, model, plan)
+    if isinstance(identity, Uncached):
+        asked = Asked(stage.ident, chat, model, None, stage.started)
+        return analyse(asked, plan, (CacheSkipped(identity, storing=False),))
+    asked = Asked(stage.ident, chat, model, identity, stage.started)
+    lookup = LookupExact(identity.partition, identity.entry_id, plan.cache.lookup_timeout)
+    return AwaitExact(asked), (lookup,)
+
+
+def _identity(
+    tenant: str | None, chat: ChatRequest, model: str | None, plan: Snapshot
+) -> Identity | Uncached:
+    last = chat.turns[-1]
+    text = last.text if last.role == "user" else None
+    refused = may_ask(plan.cache, tenant, text, chat.params)
+    if refused is not None or tenant is None or text is None:
+        return refused or Uncached.NO_CREDENTIAL
+    return identify(
+        tenant=tenant,
+        model=model or "auto",
+        context=[turn.canonical for turn in chat.turns[:-1]],
+        frame=chat.frame,
+        params=chat.params,
+        text=text,
+        encoder=plan.encoder,
+        generation=plan.generation,
+    )
+
+
+def analyse(asked: Asked, plan: Snapshot, notes: tuple[Effect, ...] = ()) -> Step:
+    """Run the encoder on what the user asks. Requests whose last turn has no text are read as a whole."""
+    texts = [turn.text for turn in asked.chat.turns if turn.role == "user" and turn.text]
+    text = texts[-1] if texts else " "
+    return AwaitAnalysis(asked), (*notes, Analyse(text, plan.analysis_timeout))
+
+
+def _pass_by(headers: Headers, reason: Bypass) -> Step:
+    """Let everything through. Internal headers a client sent are removed all the same, and the route,
+    which may have been chosen by one of them, is chosen again."""
+    forged = tuple(name for name in INTERNAL if name in headers)
+    reply = Reply(
+        Phase.REQUEST_HEADERS,
+        HeaderEdits(remove=forged),
+        clear_route_cache=bool(forged),
+        watch=Watch.NOTHING,
+    )
+    return Done(), (reply, Bypassed(reason), Close())
+
+
+def _reject(reason: Rejection, message: str, param: str | None) -> Step:
+    body = error_body(
+        message, param=param, code="model_not_found" if reason is Rejection.UNKNOWN_MODEL else None
+    )
+    reply = ImmediateReply(_STATUS[reason], (("content-type", "application/json"),), body, reason.value)
+    return Done(), (reply, Rejected(reason))

@@ -1,0 +1,1 @@
+"""The OpenAI chat protocol as values: requests, completions, event streams. Pure."""

@@ -1,0 +1,213 @@
+"""What may stand in `config/router.yaml`. Every key is honoured; a key that is not here is an error.
+
+Names follow vLLM Semantic Router's configuration of late 2025 where it has one for the same thing.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")]
+
+CategoryName = Literal[
+    "biology", "business", "chemistry", "computer science", "economics", "engineering", "health",
+    "history", "law", "math", "other", "philosophy", "physics", "psychology",
+]  # fmt: skip
+"""The 14 domains of MMLU-Pro, which the shipped domain head knows."""
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, values are never coerced from another type, instances never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Address(Strict):
+    address: Host = "127.0.0.1"
+    port: Port
+
+
+class Listeners(Strict):
+    """Where each part listens. Loopback by default: exposing the router is a decision."""
+
+    envoy: Address = Address(port=8801)
+    ext_proc: Address = Address(port=50051)
+    api: Address = Address(port=8080)
+    metrics: Address = Address(port=9190)
+
+
+class Endpoint(Strict):
+    """One server of the pool. `weight` shares a model's requests among its endpoints."""
+
+    name: Name
+    address: Host
+    port: Port
+    weight: PositiveInt = 1
+
+
+class Pricing(Strict):
+    currency: str = "USD"
+    prompt_per_1m: Annotated[float, Field(ge=0)]
+    completion_per_1m: Annotated[float, Field(ge=0)]
+
+
+class Model(Strict):
+    """One model of the pool, by the name its servers know it under."""
+
+    preferred_endpoints: Annotated[list[Name], Field(min_length=1)]
+    reasoning_family: str | None = None
+    pricing: Pricing | None = None
+
+
+class ReasoningFamily(Strict):
+    """How a family's thinking is switched: a boolean in `chat_template_kwargs`, or `reasoning_effort`."""
+
+    type: Literal["chat_template_kwargs", "reasoning_effort"]
+    parameter: str
+
+
+class ModelScore(Strict):
+    model: Name
+    score: Share = 1.0
+    use_reasoning: bool = False
+    reasoning_effort: Literal["low", "medium", "high"] | None = None
+
+
+class Category(Strict):
+    name: CategoryName
+    model_scores: Annotated[list[ModelScore], Field(min_length=1)]
+
+
+class CategoryModel(Strict):
+    threshold: Share = 0.5
+
+
+class Classifier(Strict):
+    category_model: CategoryModel = CategoryModel()
+
+
+class Encoder(Strict):
+    """`bundle` is a folder made by `router-extproc models build`; by default the one in the model cache.
+    `threads` defaults to the CPU quota of the control group."""
+
+    bundle: str | None = None
+    threads: PositiveInt | None = None
+    max_tokens: Annotated[int, Field(ge=16, le=512)] = 256
+    timeout_ms: PositiveInt = 500
+
+
+class SemanticCache(Strict):
+    enabled: bool = True
+    backend_type: Literal["memory", "milvus"] = "memory"
+    backend_config_path: str | None = None
+    similarity_threshold: Share = 0.85
+    max_entries: PositiveInt = 1000
+    max_bytes: Annotated[int, Field(ge=65_536)] = 256 * 1024 * 1024
+    ttl_seconds: PositiveInt = 3600
+    eviction_policy: Literal["fifo", "lru", "lfu"] = "fifo"
+    max_answer_bytes: PositiveInt = 262_144
+    lookup_timeout_ms: PositiveInt = 50
+    max_pending_writes: PositiveInt = 256
+
+
+class Limits(Strict):
+    """`max_body_bytes` bounds a request body, in the router and in Envoy's buffers."""
+
+    max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
+    max_streams: PositiveInt = 10_000
+
+
+class SimulatedModel(Strict):
+    """Pace of one simulated model; it listens on the endpoints that `model_config` gives the model."""
+
+    time_to_first_token_ms: Annotated[float, Field(ge=0)] = 50.0
+    tokens_per_second: Annotated[float, Field(gt=0)] = 100.0
+
+
+class Simulator(Strict):
+    models: dict[Name, SimulatedModel]
+
+
+class Observability(Strict):
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Strict):
+    """The whole of `router.yaml`."""
+
+    listeners: Listeners = Listeners()
+    auto_model_name: Name = "MoM"
+    default_model: Name
+    vllm_endpoints: Annotated[list[Endpoint], Field(min_length=1)]
+    models: Annotated[dict[Name, Model], Field(alias="model_config", min_length=1)]
+    categories: list[Category] = []
+    classifier: Classifier = Classifier()
+    reasoning_families: dict[str, ReasoningFamily] = {}
+    default_reasoning_effort: Literal["low", "medium", "high"] = "medium"
+    encoder: Encoder = Encoder()
+    semantic_cache: SemanticCache = SemanticCache()
+    limits: Limits = Limits()
+    observability: Observability = Observability()
+    simulator: Simulator | None = None
+
+
+class MilvusAuth(Strict):
+    """The password is read from the environment variable `password_env`, never from the file."""
+
+    username: str
+    password_env: str = "MILVUS_PASSWORD"  # noqa: S105 - a variable's name
+
+
+class MilvusTls(Strict):
+    ca_pem_path: str | None = None
+    server_name: str | None = None
+
+
+class MilvusConnection(Strict):
+    """Either `path` (embedded Milvus Lite keeps its files there) or `host` and `port` of a server."""
+
+    path: str | None = None
+    host: Host | None = None
+    port: Port = 19530
+    database: str = "default"
+    timeout: Annotated[float, Field(gt=0)] = 10.0
+    auth: MilvusAuth | None = None
+    tls: MilvusTls | None = None
+
+
+class MilvusIndexParams(Strict):
+    M: Annotated[int, Field(ge=4, le=64)] = 16
+    efConstruction: Annotated[int, Field(ge=8, le=512)] = 64  # noqa: N815 - Milvus's own name
+
+
+class MilvusIndex(Strict):
+    type: Literal["HNSW"] = "HNSW"
+    params: MilvusIndexParams = MilvusIndexParams()
+
+
+class MilvusCollection(Strict):
+    """The collection's real name is `name` plus a digest of the encoder's identity."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")] = "semantic_cache"
+    description: str = "router-extproc semantic cache"
+    index: MilvusIndex = MilvusIndex()
+
+
+class MilvusSearchParams(Strict):
+    ef: PositiveInt = 64
+
+
+class MilvusSearch(Strict):
+    params: MilvusSearchParams = MilvusSearchParams()
+    consistency_level: Literal["Strong", "Bounded", "Eventually"] = "Bounded"
+
+
+class MilvusSettings(Strict):
+    """The whole of `cache/milvus.yaml`."""
+
+    connection: MilvusConnection
+    collection: MilvusCollection = MilvusCollection()
+    search: MilvusSearch = MilvusSearch()

@@ -1,0 +1,178 @@
+"""What is ours, what passes untouched, and which errors clients get."""
+
+import json
+
+import pytest
+
+from router_extproc.base.headers import Headers
+from router_extproc.base.names import INTERNAL, SELECTED_MODEL
+from router_extproc.base.refusals import Bypass, Rejection, Uncached
+from router_extproc.exchange.effects import (
+    Analyse,
+    Bypassed,
+    CacheSkipped,
+    Close,
+    ImmediateReply,
+    LookupExact,
+    Phase,
+    Rejected,
+    Reply,
+    Violation,
+    Watch,
+)
+from router_extproc.exchange.events import (
+    Event,
+    RequestBody,
+    RequestHeaders,
+    RequestTrailers,
+    ResponseHeaders,
+)
+from tests.support.play import chat_body, chat_headers, play, response_headers
+
+
+def headers(**changes: str) -> RequestHeaders:
+    fields = {":method": "POST", ":path": "/v1/chat/completions", "content-type": "application/json"}
+    fields |= {name.replace("_", "-"): value for name, value in changes.items()}
+    return RequestHeaders(Headers.of(fields.items()), end_of_stream=False)
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (RequestHeaders(Headers.of([(":method", "GET"), (":path", "/health")]), True), Bypass.OTHER_PATH),
+        (
+            RequestHeaders(Headers.of([(":method", "GET"), (":path", "/v1/chat/completions")]), True),
+            Bypass.OTHER_METHOD,
+        ),
+        (headers(upgrade="websocket"), Bypass.UPGRADE),
+        (headers(content_encoding="gzip"), Bypass.ENCODED_BODY),
+        (headers(content_type="multipart/form-data; boundary=x"), Bypass.NOT_JSON),
+        (RequestHeaders(headers().headers, False, buffered=False), Bypass.BODY_MODE),
+    ],
+)
+def test_what_is_not_ours_passes_untouched(event: RequestHeaders, reason: Bypass) -> None:
+    [reply, note, close] = play([event]).effects
+    assert reply == Reply(Phase.REQUEST_HEADERS, watch=Watch.NOTHING)
+    assert (note, close) == (Bypassed(reason), Close())
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/chat/completions?api-version=1"])
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
+def test_a_chat_completion_is_ours(path: str, content_type: str) -> None:
+    event = RequestHeaders(
+        Headers.of([(":method", "POST"), (":path", path), ("content-type", content_type)]), False
+    )
+    assert play([event]).effects == [Reply(Phase.REQUEST_HEADERS)]
+
+
+@pytest.mark.parametrize("name", INTERNAL)
+def test_a_forged_internal_header_does_not_pass(name: str) -> None:
+    event = RequestHeaders(Headers.of([(":method", "GET"), (":path", "/x"), (name, "evil")]), True)
+    reply = play([event]).replies()[0]
+    assert isinstance(reply, Reply)
+    assert reply.edits.remove == (name,)
+    assert reply.clear_route_cache
+
+
+@pytest.mark.parametrize("name", INTERNAL)
+def test_a_forged_internal_header_is_removed_or_overwritten_on_chat_requests(name: str) -> None:
+    reply = play([chat_headers((name, "evil")), chat_body()]).forwarded()
+    assert name in reply.edits.remove or (name == SELECTED_MODEL and dict(reply.edits.set)[name] == "large")
+
+
+def test_a_stream_may_begin_in_the_response_phase() -> None:
+    assert play([response_headers("429")]).effects == [
+        Reply(Phase.RESPONSE_HEADERS),
+        Bypassed(Bypass.RESPONSE_ONLY),
+        Close(),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason", "param"),
+    [
+        (b"{not json", 400, Rejection.INVALID_JSON, None),
+        (b"", 400, Rejection.INVALID_JSON, None),
+        (b"[]", 400, Rejection.INVALID_JSON, None),
+        (b'{"messages":[{"role":"user","content":"x"}]}', 400, Rejection.INVALID_REQUEST, "model"),
+        (b'{"model":"auto","messages":[]}', 400, Rejection.INVALID_REQUEST, "messages"),
+        (
+            b'{"model":"gpt-9","messages":[{"role":"user","content":"x"}]}',
+            404,
+            Rejection.UNKNOWN_MODEL,
+            "model",
+        ),
+        (b'"' + b"x" * 70_000 + b'"', 413, Rejection.BODY_TOO_LARGE, None),
+    ],
+)
+def test_bad_requests_get_an_error_in_openai_s_shape(
+    body: bytes, status: int, reason: Rejection, param: str | None
+) -> None:
+    transcript = play([chat_headers(), RequestBody(body, True)])
+    reply = transcript.immediate()
+    assert reply.status == status
+    assert reply.details == reason.value
+    assert dict(reply.headers)["content-type"] == "application/json"
+    error = json.loads(reply.body)["error"]
+    assert set(error) == {"message", "type", "param", "code"}
+    assert (error["type"], error["param"]) == ("invalid_request_error", param)
+    assert transcript.effects[-1] == Rejected(reason)
+
+
+@pytest.mark.parametrize("second", [RequestTrailers(), None])
+def test_a_chat_request_without_a_body_is_an_error(second: Event | None) -> None:
+    first = RequestHeaders(chat_headers().headers, end_of_stream=second is None)
+    assert play([first, second] if second else [first]).immediate().status == 400
+
+
+@pytest.mark.parametrize(
+    ("changes", "body", "reason"),
+    [
+        ({"credential": ""}, "{}", Uncached.NO_CREDENTIAL),
+        ({}, '{"n":2}', Uncached.MULTIPLE_CHOICES),
+        ({}, '{"logprobs":true}', Uncached.LOGPROBS),
+        ({}, '{"messages":[{"role":"assistant","content":"x"}]}', Uncached.LAST_TURN_NOT_TEXT),
+        ({}, '{"messages":[{"role":"user","content":"  "}]}', Uncached.LAST_TURN_NOT_TEXT),
+        (
+            {},
+            '{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}]}',
+            Uncached.LAST_TURN_NOT_TEXT,
+        ),
+    ],
+)
+def test_some_requests_never_use_the_cache(changes: dict[str, str], body: str, reason: Uncached) -> None:
+    document = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]} | json.loads(body)
+    effects = play([chat_headers(**changes), chat_body(json.dumps(document))]).effects
+    assert CacheSkipped(reason, storing=False) in effects
+    assert not any(isinstance(effect, LookupExact) for effect in effects)
+
+
+def test_the_last_words_of_the_user_are_analysed() -> None:
+    turns = [
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": "first"},
+        {"role": "assistant", "content": "A"},
+        {"role": "user", "content": [{"type": "text", "text": "second"}]},
+    ]
+    effects = play([chat_headers(), chat_body(json.dumps({"model": "MoM", "messages": turns}))]).effects
+    assert [effect.text for effect in effects if isinstance(effect, Analyse)] == ["second"]
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [RequestBody(b"", True)],
+        [chat_headers(), chat_headers()],
+        [chat_headers(), response_headers()],
+        [chat_headers(), chat_body(), chat_body()],
+    ],
+)
+def test_a_message_out_of_order_ends_the_stream_cleanly(messages: list[Event]) -> None:
+    *_, note, close = play(messages).effects
+    assert isinstance(note, Violation)
+    assert close == Close()
+
+
+def test_nothing_follows_an_immediate_reply() -> None:
+    transcript = play([chat_headers(), RequestBody(b"x", True), ResponseHeaders(Headers.of([]), False)])
+    assert [type(effect) for effect in transcript.effects] == [Reply, ImmediateReply, Rejected]
