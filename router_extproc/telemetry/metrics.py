@@ -1,0 +1,132 @@
+"""Notes as Prometheus metrics, under the names of vLLM Semantic Router where it has one for the same thing.
+
+Label values come from enums and from the configured pool, never from a client, so cardinality is bounded.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from router_extproc.exchange.effects import (
+    Answered,
+    Bypassed,
+    CacheHit,
+    CacheMiss,
+    CacheSkipped,
+    Cancelled,
+    Note,
+    PortFailed,
+    Rejected,
+    Routed,
+    Violation,
+)
+
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+SIMILARITY = tuple(step / 20 for step in range(21))
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+
+class Metrics:
+    """Implements `ports.Telemetry`. One registry per instance, so tests and workers never share state."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter("llm_model_requests", "Requests sent to a model.", "model")
+        self._modified = self._counter(
+            "llm_model_routing_modifications",
+            "Requests whose model the router chose.",
+            "source_model",
+            "target_model",
+        )
+        self._reasons = self._counter(
+            "llm_routing_reason_codes", "Routing decisions by what decided.", "reason_code", "model"
+        )
+        self._errors = self._counter(
+            "llm_request_errors", "Upstream answers with an error status.", "model", "reason"
+        )
+        self._routing = self._histogram(
+            "llm_model_routing_latency_seconds", "From the first message to the decision."
+        )
+        self._classifier = self._histogram(
+            "llm_classifier_latency_seconds", "One encoder pass, queueing included.", "classifier"
+        )
+        self._first_byte = self._histogram(
+            "llm_model_ttft_seconds", "From the first message to the upstream's response headers.", "model"
+        )
+        self._hits = self._counter("llm_cache_hits", "Answers from the cache.")
+        self._misses = self._counter("llm_cache_misses", "Lookups without an answer.")
+        self._hit_kinds = self._counter("router_cache_hits", "Answers from the cache by tier.", "kind")
+        self._hit_seconds = self._histogram(
+            "router_cache_hit_seconds", "From the first message to an answer from the cache.", "kind"
+        )
+        self._similarity = Histogram(
+            "router_cache_hit_similarity",
+            "Cosine of semantic hits.",
+            registry=self.registry,
+            buckets=SIMILARITY,
+        )
+        self._guarded = self._counter("router_cache_guard_refusals", "Candidates that the guard held back.")
+        self._uncached = self._counter("router_uncached", "The cache was not used.", "phase", "reason")
+        self._bypassed = self._counter("router_bypassed", "Exchanges that pass untouched, and why.", "reason")
+        self._rejected = self._counter("router_rejected", "Errors the router answered with.", "reason")
+        self._failed = self._counter("router_port_failures", "Failures of ports.", "port", "reason")
+        self._cancelled = self._counter("router_cancelled", "Exchanges the peer left early.", "stage")
+        self._violations = self._counter(
+            "router_protocol_violations", "Messages no stage allows.", "stage", "event"
+        )
+        self.streams = Gauge("router_streams", "ext_proc streams in flight.", registry=self.registry)
+        self._record: Mapping[type[Note], Callable[[Any], None]] = {
+            Routed: self._routed,
+            Answered: self._answered,
+            CacheHit: self._cache_hit,
+            CacheMiss: self._cache_miss,
+            CacheSkipped: lambda n: self._uncached.labels("store" if n.storing else "lookup", n.reason).inc(),
+            Bypassed: lambda n: self._bypassed.labels(n.reason).inc(),
+            Rejected: lambda n: self._rejected.labels(n.reason).inc(),
+            PortFailed: lambda n: self._failed.labels(n.port, n.reason).inc(),
+            Cancelled: lambda n: self._cancelled.labels(n.stage).inc(),
+            Violation: lambda n: self._violations.labels(n.stage, n.event).inc(),
+        }
+
+    def note(self, note: Note) -> None:
+        self._record[type(note)](note)
+
+    def exposition(self) -> bytes:
+        """The registry in Prometheus's text format, of content type `CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self.registry, buckets=SECONDS)
+
+    def _routed(self, note: Routed) -> None:
+        self._requests.labels(note.model).inc()
+        self._reasons.labels(note.rule, note.model).inc()
+        if note.requested == "auto":
+            self._modified.labels("auto", note.model).inc()
+        self._routing.observe(max(0.0, note.seconds))
+        if note.timings is not None:
+            spent = note.timings.queue + note.timings.tokenise + note.timings.run
+            self._classifier.labels("category").observe(spent / 1000)
+
+    def _answered(self, note: Answered) -> None:
+        self._first_byte.labels(note.model).observe(max(0.0, note.seconds))
+        if note.status >= 400:
+            self._errors.labels(note.model, "upstream_5xx" if note.status >= 500 else "upstream_4xx").inc()
+
+    def _cache_hit(self, note: CacheHit) -> None:
+        self._hits.inc()
+        self._hit_kinds.labels(note.kind).inc()
+        self._hit_seconds.labels(note.kind).observe(max(0.0, note.seconds))
+        if note.kind == "semantic":
+            self._similarity.observe(note.similarity)
+
+    def _cache_miss(self, note: CacheMiss) -> None:
+        self._misses.inc()
+        if note.guard:
+            self._guarded.inc(note.guard)

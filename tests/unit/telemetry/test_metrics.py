@@ -1,0 +1,91 @@
+"""Notes become metrics; labels come from enums and the pool only."""
+
+import json
+import logging
+import sys
+
+from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached
+from router_extproc.exchange.effects import (
+    Answered,
+    Bypassed,
+    CacheHit,
+    CacheMiss,
+    CacheSkipped,
+    Cancelled,
+    PortFailed,
+    Rejected,
+    Routed,
+    Violation,
+)
+from router_extproc.routing.analysis import Timings
+from router_extproc.telemetry.log import JsonLines
+from router_extproc.telemetry.metrics import Metrics
+
+NOTES = [
+    Routed("auto", "large", "math", 0.9, True, "auto_routing", 0.004, Timings(1.0, 1.0, 2.0)),
+    Routed("small", "small", "", 0.2, False, "model_specified", 0.004, None),
+    Answered("large", 503, 0.2),
+    Answered("large", 404, 0.2),
+    CacheHit("semantic", 0.93, "large", 5.0, 0.003),
+    CacheMiss(2),
+    CacheSkipped(Uncached.STATUS, storing=True),
+    Bypassed(Bypass.OTHER_PATH),
+    Rejected(Rejection.INVALID_JSON),
+    PortFailed("store", Failure.TIMEOUT),
+    Cancelled("Recording"),
+    Violation("Start", "RequestBody"),
+]
+
+
+def test_every_note_is_counted_under_its_name() -> None:
+    metrics = Metrics()
+    for note in NOTES:
+        metrics.note(note)
+    text = metrics.exposition().decode()
+    for line in (
+        'llm_model_requests_total{model="large"} 1.0',
+        'llm_model_routing_modifications_total{source_model="auto",target_model="large"} 1.0',
+        'llm_routing_reason_codes_total{model="small",reason_code="model_specified"} 1.0',
+        'llm_request_errors_total{model="large",reason="upstream_5xx"} 1.0',
+        'llm_request_errors_total{model="large",reason="upstream_4xx"} 1.0',
+        'llm_classifier_latency_seconds_sum{classifier="category"} 0.004',
+        "llm_cache_hits_total 1.0",
+        "llm_cache_misses_total 1.0",
+        'router_cache_hits_total{kind="semantic"} 1.0',
+        "router_cache_guard_refusals_total 2.0",
+        'router_uncached_total{phase="store",reason="status"} 1.0',
+        'router_bypassed_total{reason="other_path"} 1.0',
+        'router_rejected_total{reason="invalid_json"} 1.0',
+        'router_port_failures_total{port="store",reason="timeout"} 1.0',
+        'router_cancelled_total{stage="Recording"} 1.0',
+        'router_protocol_violations_total{event="RequestBody",stage="Start"} 1.0',
+    ):
+        assert line in text.splitlines()
+
+
+def test_a_clock_that_jumps_back_breaks_nothing() -> None:
+    metrics = Metrics()
+    metrics.note(Answered("large", 200, -5.0))
+    assert 'llm_model_ttft_seconds_sum{model="large"} 0.0' in metrics.exposition().decode()
+
+
+def test_two_instances_share_nothing() -> None:
+    one, other = Metrics(), Metrics()
+    one.note(CacheMiss(0))
+    assert "llm_cache_misses_total 0.0" in other.exposition().decode()
+
+
+def test_a_log_record_is_one_line_of_json() -> None:
+    try:
+        raise ValueError("bad\nthing")
+    except ValueError:
+        record = logging.LogRecord("router_extproc.x", logging.ERROR, "f", 1, "a %s", ("b",), sys.exc_info())
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    document = json.loads(line)
+    assert (document["level"], document["logger"], document["message"]) == (
+        "error",
+        "router_extproc.x",
+        "a b",
+    )
+    assert "ValueError" in document["traceback"]
