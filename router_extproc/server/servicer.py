@@ -1,0 +1,117 @@
+"""The ExternalProcessor service: one exchange per gRPC stream.
+
+Owns how streams begin and end. Knows nothing of what an exchange decides or of how a listener is set up.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import aclosing
+from typing import Any, TypeAlias
+
+import grpc
+
+from router_extproc._pb.envoy.service.ext_proc.v3.external_processor_pb2 import (
+    DESCRIPTOR,
+    ProcessingRequest,
+    ProcessingResponse,
+)
+from router_extproc.base.refusals import Failure
+from router_extproc.exchange.effects import PortFailed, Violation
+from router_extproc.exchange.events import Message
+from router_extproc.server.codec import WireError, decode, encode
+from router_extproc.server.driver import Exchange, Ports, drive, log_bug
+
+SERVICE: str = DESCRIPTOR.services_by_name["ExternalProcessor"].full_name
+
+Context: TypeAlias = grpc.aio.ServicerContext[ProcessingRequest, ProcessingResponse]
+
+
+class Servicer:
+    """Serves `Process` streams; make one per listener, inside the event loop that runs it.
+
+    `max_streams` bounds the streams that are open at once. A stream beyond it is closed cleanly before
+    anything is read from it, so Envoy sends that HTTP request on without the router.
+    """
+
+    def __init__(self, new_exchange: Callable[[], Exchange], ports: Ports, max_streams: int) -> None:
+        self._new_exchange = new_exchange
+        self._ports = ports
+        self._max_streams = max_streams
+        self._streams: set[asyncio.Task[Any]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._released = False
+
+    @property
+    def streams(self) -> int:
+        """Streams that are open now."""
+        return len(self._streams)
+
+    def handler(self) -> "grpc.GenericRpcHandler[Any, Any]":
+        """What a gRPC server needs to route calls here."""
+        process = grpc.stream_stream_rpc_method_handler(
+            self.process,
+            request_deserializer=ProcessingRequest.FromString,
+            response_serializer=ProcessingResponse.SerializeToString,
+        )
+        return grpc.method_handlers_generic_handler(SERVICE, {"Process": process})
+
+    async def process(self, _requests: object, context: Context) -> None:
+        """One stream. Cancellation, Envoy's normal way to end a stream, passes through to grpc.aio:
+        a handler that swallows it leaks native memory there (grpc/grpc#43360)."""
+        task = asyncio.current_task()
+        if task is None or len(self._streams) >= self._max_streams:
+            self._ports.telemetry.note(PortFailed("streams", Failure.OVERLOADED))
+            return
+        self._streams.add(task)
+        self._idle.clear()
+        try:
+            await self._converse(context)
+        except asyncio.CancelledError:
+            if not self._released or context.cancelled():
+                raise
+            task.uncancel()
+        finally:
+            self._streams.discard(task)
+            if not self._streams:
+                self._idle.set()
+
+    async def idle(self) -> None:
+        """Returns once no stream is open."""
+        await self._idle.wait()
+
+    def release(self) -> None:
+        """Ends every open stream cleanly, wherever it stands: Envoy lets the rest of each exchange pass."""
+        self._released = True
+        for task in self._streams:
+            task.cancel()
+
+    async def _converse(self, context: Context) -> None:
+        try:
+            async with aclosing(drive(self._new_exchange(), _Messages(context), self._ports)) as replies:
+                async for reply in replies:
+                    await context.write(encode(reply))
+        except WireError as error:
+            # A clean close, whatever the filter's failure mode: the exchange may go on without us.
+            self._ports.telemetry.note(Violation("wire", error.event))
+        except Exception as error:
+            # A bug of ours. An error status leaves the choice to the filter's failure_mode_allow.
+            log_bug("stream", error)
+            self._ports.telemetry.note(Violation("stream", type(error).__name__))
+            context.set_code(grpc.StatusCode.INTERNAL)
+
+
+class _Messages:
+    """Events of one stream, read as the driver asks for them, so that nothing is queued here."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __aiter__(self) -> "_Messages":
+        return self
+
+    async def __anext__(self) -> Message:
+        request = await self._context.read()
+        if request is grpc.aio.EOF:  # type: ignore[attr-defined]  # unknown to grpc-stubs
+            raise StopAsyncIteration
+        return decode(request)

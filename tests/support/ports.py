@@ -1,0 +1,130 @@
+"""Fakes of the ports, driven by the test: they answer what they are told, and record what they were asked."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from router_extproc.base.vector import Vector
+from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.exchange.effects import Note
+from router_extproc.routing.analysis import Analysis
+
+DIMENSION = 4
+
+
+def unit_vector(axis: int = 0) -> Vector:
+    """A vector of length 1 along `axis` (0 to DIMENSION - 1): different axes have cosine 0."""
+    vector = np.zeros(DIMENSION, dtype=np.float32)
+    vector[axis] = 1.0
+    return vector
+
+
+def an_analysis(*, vector: Vector | None = None, **heads: dict[str, float]) -> Analysis:
+    return Analysis(
+        vector=unit_vector() if vector is None else vector, heads=heads, encoder="fake-encoder", tokens=8
+    )
+
+
+class FakeClock:
+    """Stands still until the test advances it."""
+
+    def __init__(self, at: float = 1_700_000_000.0) -> None:
+        self.at = at
+
+    def now(self) -> float:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += seconds
+
+
+class RecordingTelemetry:
+    """Keeps every note, in order."""
+
+    def __init__(self) -> None:
+        self.notes: list[Note] = []
+
+    def note(self, note: Note) -> None:
+        self.notes.append(note)
+
+
+class Held:
+    """A failure mode of the fakes: calls wait until `release()`, or until they are cancelled."""
+
+    def __init__(self) -> None:
+        self.entered = asyncio.Event()
+        """Set when the first call has begun to wait."""
+        self.cancelled = asyncio.Event()
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        self._released.set()
+
+    async def wait(self) -> None:
+        self.entered.set()
+        try:
+            await self._released.wait()
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
+Trouble = Exception | Held | None
+"""What happens instead of an answer: it is raised, or it is waited for before the answer."""
+
+
+async def _suffer(trouble: Trouble) -> None:
+    if isinstance(trouble, Held):
+        await trouble.wait()
+    elif trouble is not None:
+        raise trouble
+
+
+class FakeAnalyst:
+    """Answers `answer(text)`; by default the same analysis for every text."""
+
+    def __init__(self, answer: Callable[[str], Analysis] | None = None, *, trouble: Trouble = None) -> None:
+        self._answer = answer or (lambda _: an_analysis())
+        self.trouble = trouble
+        self.texts: list[str] = []
+
+    @property
+    def encoder(self) -> str:
+        return "fake-encoder"
+
+    async def analyse(self, text: str) -> Analysis:
+        self.texts.append(text)
+        await _suffer(self.trouble)
+        return self._answer(text)
+
+
+class FakeStore:
+    """A list of entries with the contract of the port: partitions, expiry, cosine order."""
+
+    def __init__(self, *entries: Entry, trouble: Trouble = None) -> None:
+        self.entries = {(entry.partition, entry.id): entry for entry in entries}
+        self.trouble = trouble
+        self.asked: list[tuple[str, str]] = []
+        """`("get" or "nearest", partition)` of each lookup."""
+        self.closed = False
+
+    async def get(self, partition: str, entry_id: str, at: float) -> Entry | None:
+        self.asked.append(("get", partition))
+        await _suffer(self.trouble)
+        entry = self.entries.get((partition, entry_id))
+        return entry if entry is not None and at < entry.expires_at else None
+
+    async def nearest(self, partition: str, vector: Vector, limit: int, at: float) -> Sequence[Candidate]:
+        self.asked.append(("nearest", partition))
+        await _suffer(self.trouble)
+        live = [e for e in self.entries.values() if e.partition == partition and at < e.expires_at]
+        candidates = [Candidate(entry, float(np.dot(entry.vector, vector))) for entry in live]
+        return sorted(candidates, key=lambda candidate: -candidate.similarity)[:limit]
+
+    async def put(self, entry: Entry) -> None:
+        await _suffer(self.trouble)
+        self.entries[entry.partition, entry.id] = entry
+
+    async def close(self) -> None:
+        self.closed = True
