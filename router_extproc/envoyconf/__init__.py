@@ -1,0 +1,1 @@
+"""Renders Envoy's configuration from a topology. Pure: reads no file, opens no socket."""

@@ -1,0 +1,46 @@
+"""Envoy's own error answers in the OpenAI API's form, so that clients of that API can read them.
+
+Answers that the router makes pass through the same stage of Envoy; they must not match here.
+"""
+
+from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
+from envoy_data_plane.envoy.config.core import v3 as core
+from envoy_data_plane.envoy.extensions.access_loggers.filters.cel import v3 as cel
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
+from envoy_data_plane.google.protobuf import Any, Struct
+
+UPSTREAM_FAILURES = ("UH", "UF", "UO", "UC", "UR", "URX", "UPE", "SI", "DT")
+"""Response flags of requests that no server answered; an answer of the router's has none of them."""
+
+TOO_LARGE = "request_payload_too_large"
+"""Envoy's response code details when a buffered body exceeds the limit; the router's own have its words."""
+
+
+def local_replies(max_body_bytes: int) -> hcm.LocalReplyConfig:
+    """`max_body_bytes` is the limit that the refusal of a larger body names."""
+    return hcm.LocalReplyConfig(mappers=[_too_large(max_body_bytes), _upstream_failed()])
+
+
+def _too_large(max_body_bytes: int) -> hcm.ResponseMapper:
+    expression = cel.ExpressionFilter(expression=f"response.code_details == '{TOO_LARGE}'")
+    extension = accesslog.ExtensionFilter(
+        name="envoy.access_loggers.extension_filters.cel", typed_config=Any.pack(expression)
+    )
+    message = f"The request body is larger than the limit of {max_body_bytes} bytes."
+    return hcm.ResponseMapper(
+        filter=accesslog.AccessLogFilter(extension_filter=extension),
+        body_format_override=_error(message, "invalid_request_error", TOO_LARGE),
+    )
+
+
+def _upstream_failed() -> hcm.ResponseMapper:
+    flags = accesslog.ResponseFlagFilter(flags=list(UPSTREAM_FAILURES))
+    return hcm.ResponseMapper(
+        filter=accesslog.AccessLogFilter(response_flag_filter=flags),
+        body_format_override=_error("%LOCAL_REPLY_BODY%", "api_error", "upstream_failed"),
+    )
+
+
+def _error(message: str, kind: str, code: str) -> core.SubstitutionFormatString:
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return core.SubstitutionFormatString(json_format=Struct.from_dict({"error": error}))
