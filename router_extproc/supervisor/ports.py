@@ -11,7 +11,8 @@ def require_free(addresses: Mapping[str, tuple[str, int]]) -> None:
     taken = [f"{host}:{port} ({key})" for key, (host, port) in addresses.items() if not _is_free(host, port)]
     if taken:
         raise PortTakenError(
-            f"already in use: {', '.join(taken)}; stop what listens there, or change the port in the configuration"
+            f"already in use: {', '.join(taken)}; "
+            "stop what listens there, or change the port in the configuration"
         )
 
 

@@ -1,9 +1,10 @@
-"""Logs as JSON lines on stderr. Prompts, answers and credentials are never passed to a logger."""
+"""Logs as JSON lines. Prompts, answers and credentials are never passed to a logger."""
 
 import json
 import logging
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 class JsonLines(logging.Formatter):
@@ -21,9 +22,10 @@ class JsonLines(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def configure_logging(level: str) -> None:
-    """Send records of `level` and above to stderr. Libraries are heard from WARNING on."""
-    handler = logging.StreamHandler(sys.stderr)
+def configure_logging(level: str, file: Path | None = None) -> None:
+    """Send records of `level` and above to `file`, by default to stderr. Libraries are heard from WARNING
+    on. Raises OSError when `file` cannot be opened."""
+    handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("router_extproc").setLevel(level.upper())

@@ -231,7 +231,8 @@ def test_i6_a_failing_port_never_fails_a_request(
 def test_i7_the_recorder_never_holds_more_than_its_limit(body: bytes, at: list[int]) -> None:
     exchange = Exchange(PLAN, "x1")
     script = Ports()
-    for message in [chat_headers(), chat_body(), response_headers(), *pieces(body, at, ends=False)]:
+    messages: list[Event] = [chat_headers(), chat_body(), response_headers(), *pieces(body, at, ends=False)]
+    for message in messages:
         feed(exchange, message, script)
         if isinstance(exchange.stage, Recording):
             assert exchange.stage.recorder.held <= PLAN.cache.max_answer_bytes

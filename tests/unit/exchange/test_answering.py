@@ -57,7 +57,7 @@ def test_a_complete_answer_is_stored_after_the_last_reply(content_type: str, ans
 def test_the_client_is_told_what_was_chosen() -> None:
     reply = play([*ASK, response_headers()]).replies()[-1]
     assert reply == Reply(Phase.RESPONSE_HEADERS, reply.edits, watch=Watch.STREAMED_RESPONSE)  # type: ignore[union-attr]
-    assert dict(reply.edits.set) == {  # type: ignore[union-attr]
+    assert dict(reply.edits.set) == {
         "x-vsr-selected-model": "large",
         "x-vsr-selected-category": "math",
         "x-vsr-selected-reasoning": "on",

@@ -33,8 +33,8 @@ def test_a_plain_request_is_read() -> None:
     assert got.raw is body
     assert (got.model, got.stream, got.include_usage, dict(got.params)) == ("auto", False, False, {})
     assert got.turns == (
-        Turn("system", "s", b'{"content":"s","role":"system"}', b'{"role":"system"}'),
-        Turn("user", "hi", b'{"content":"hi","role":"user"}', b'{"role":"user"}'),
+        Turn("system", "s", b'{"content":"s","role":"system"}'),
+        Turn("user", "hi", b'{"content":"hi","role":"user"}'),
     )
 
 

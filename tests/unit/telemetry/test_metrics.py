@@ -12,6 +12,7 @@ from router_extproc.exchange.effects import (
     CacheMiss,
     CacheSkipped,
     Cancelled,
+    Note,
     PortFailed,
     Rejected,
     Routed,
@@ -21,7 +22,7 @@ from router_extproc.routing.analysis import Timings
 from router_extproc.telemetry.log import JsonLines
 from router_extproc.telemetry.metrics import Metrics
 
-NOTES = [
+NOTES: list[Note] = [
     Routed("auto", "large", "math", 0.9, True, "auto_routing", 0.004, Timings(1.0, 1.0, 2.0)),
     Routed("small", "small", "", 0.2, False, "model_specified", 0.004, None),
     Answered("large", 503, 0.2),

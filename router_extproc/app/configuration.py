@@ -1,0 +1,134 @@
+"""Configuration files, and what each part of the product is told of them."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from router_extproc.base.errors import ConfigError
+from router_extproc.envoyconf.topology import Endpoint, HostPort, Topology
+from router_extproc.settings.check import check_milvus, check_settings
+from router_extproc.settings.load import load_milvus, load_settings
+from router_extproc.settings.schema import Address, MilvusSettings, Settings
+from router_extproc.simulator.options import SimulatedModel
+from router_extproc.stores.options import Credentials, Embedded, MilvusOptions, Server, Tls
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A checked configuration. `milvus` is None unless the cache's backend is Milvus; paths in it are
+    relative to `milvus_path`."""
+
+    path: Path
+    settings: Settings
+    milvus: MilvusSettings | None
+    milvus_path: Path | None
+
+
+def load(path: Path) -> Configuration:
+    """Read and check `path` and the files it names. Raises ConfigError."""
+    settings = load_settings(path)
+    check_settings(path, settings)
+    cache = settings.semantic_cache
+    if not cache.enabled or cache.backend_config_path is None:
+        return Configuration(path, settings, None, None)
+    milvus_path = path.parent / cache.backend_config_path
+    milvus = load_milvus(milvus_path)
+    check_milvus(milvus_path, milvus)
+    return Configuration(path, settings, milvus, milvus_path)
+
+
+def topology_of(settings: Settings) -> Topology:
+    """What Envoy is to be configured for."""
+    endpoints = {
+        endpoint.name: Endpoint(endpoint.address, endpoint.port, endpoint.weight)
+        for endpoint in settings.vllm_endpoints
+    }
+    return Topology(
+        listener=_host_port(settings.listeners.envoy),
+        ext_proc=_host_port(settings.listeners.ext_proc),
+        models={
+            name: tuple(endpoints[place] for place in model.preferred_endpoints)
+            for name, model in settings.models.items()
+        },
+        default_model=settings.default_model,
+        max_body_bytes=settings.limits.max_body_bytes,
+    )
+
+
+def _host_port(address: Address) -> HostPort:
+    return HostPort(address.address, address.port)
+
+
+def simulated_models(configuration: Configuration) -> tuple[SimulatedModel, ...]:
+    """One server for each endpoint of each model. The default model also answers to the router's aliases,
+    for requests that Envoy forwards while the router is away. Raises ConfigError."""
+    settings = configuration.settings
+    if settings.simulator is None:
+        raise ConfigError(f"{configuration.path}: simulator: is required to simulate the pool")
+    places = {endpoint.name: endpoint for endpoint in settings.vllm_endpoints}
+    return tuple(
+        SimulatedModel(
+            name=name,
+            host=places[endpoint].address,
+            port=places[endpoint].port,
+            aliases=("auto", settings.auto_model_name) if name == settings.default_model else (),
+            time_to_first_token=pace.time_to_first_token_ms / 1000,
+            tokens_per_second=pace.tokens_per_second,
+        )
+        for name, pace in settings.simulator.models.items()
+        for endpoint in settings.models[name].preferred_endpoints
+    )
+
+
+def milvus_options(configuration: Configuration, *, encoder: str, dimension: int) -> MilvusOptions | None:
+    """None when the cache does not use Milvus. Raises ConfigError when the password is not in the
+    environment."""
+    milvus, path = configuration.milvus, configuration.milvus_path
+    if milvus is None or path is None:
+        return None
+    connection, index = milvus.connection, milvus.collection.index
+    lookup = configuration.settings.semantic_cache.lookup_timeout_ms / 1000
+    return MilvusOptions(
+        target=_target(milvus, path),
+        dimension=dimension,
+        encoder=encoder,
+        collection=milvus.collection.name,
+        description=milvus.collection.description,
+        m=index.params.M,
+        ef_construction=index.params.efConstruction,
+        ef=milvus.search.params.ef,
+        consistency=milvus.search.consistency_level,
+        timeout=connection.timeout,
+        call_timeout=lookup,
+    )
+
+
+def _target(milvus: MilvusSettings, path: Path) -> Server | Embedded:
+    connection = milvus.connection
+    if connection.path is not None:
+        return Embedded((path.parent / connection.path).resolve())
+    if connection.host is None:
+        raise ConfigError(f"{path}: connection: give either `path` (embedded) or `host` (a server)")
+    credentials = None
+    if connection.auth is not None:
+        password = os.environ.get(connection.auth.password_env, "")
+        if not password:
+            raise ConfigError(
+                f"{path}: connection.auth.password_env: the environment variable "
+                f"{connection.auth.password_env} is not set; set it to the password of Milvus"
+            )
+        credentials = Credentials(connection.auth.username, password)
+    tls = None
+    if connection.tls is not None:
+        ca = connection.tls.ca_pem_path
+        tls = Tls(path.parent / ca if ca else None, connection.tls.server_name)
+    return Server(connection.host, connection.port, connection.database, credentials, tls)
+
+
+def listening(configuration: Configuration) -> dict[str, tuple[str, int]]:
+    """Every address that the router itself opens, by its key in the configuration."""
+    listeners = configuration.settings.listeners
+    return {
+        f"listeners.{name}": (getattr(listeners, name).address, getattr(listeners, name).port)
+        for name in ("ext_proc", "api", "metrics")
+    }

@@ -1,0 +1,37 @@
+"""`serve`: the router alone, until a signal ends it."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+from router_extproc.app.configuration import listening, load
+from router_extproc.app.models import find_bundle
+from router_extproc.app.router import Mind, running
+from router_extproc.supervisor.ports import require_free
+from router_extproc.telemetry.log import configure_logging
+
+
+def serve(config: Path) -> int:
+    """Returns 0 after SIGINT or SIGTERM. Raises OperatorError."""
+    configuration = load(config)
+    settings = configuration.settings
+    configure_logging(settings.observability.log_level)
+    require_free(listening(configuration))
+    mind = Mind.load(find_bundle(settings), settings)
+
+    async def run() -> None:
+        stop = stop_signal()
+        async with running(configuration, mind):
+            await stop.wait()
+
+    asyncio.run(run())
+    return 0
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by the first SIGINT or SIGTERM; later ones change nothing, because stopping has deadlines."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,141 @@
+"""`up`: the whole stack on this machine, in the foreground: the pool, the router, Envoy."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from router_extproc.app.configuration import (
+    Configuration,
+    listening,
+    load,
+    simulated_models,
+    topology_of,
+)
+from router_extproc.app.models import ensure_bundle, say
+from router_extproc.app.router import Mind, running
+from router_extproc.app.serve import stop_signal
+from router_extproc.base.errors import OperatorError
+from router_extproc.server.http import probe
+from router_extproc.supervisor.envoy import envoy_command, envoy_program
+from router_extproc.supervisor.ports import require_free
+from router_extproc.supervisor.process import Child
+from router_extproc.supervisor.wait import until
+from router_extproc.telemetry.log import configure_logging
+
+START_SECONDS: Final = 30.0
+"""The longest a child may take until it answers."""
+
+STOP_SECONDS: Final = 5.0
+
+QUESTION: Final = (
+    '{"model":"auto","messages":[{"role":"system","content":"You are a helpful assistant."},'
+    '{"role":"user","content":"What are the main renewable energy sources?"}],"temperature":0.7}'
+)
+
+
+def up(config: Path, state: Path) -> int:
+    """Returns 0 after SIGINT or SIGTERM; raises OperatorError when a part cannot start or ends by itself."""
+    began = time.monotonic()
+    configuration = load(config)
+    _open_state(configuration, state)
+    require_free(_addresses(configuration))
+    envoy = envoy_program()
+    bundle = ensure_bundle(configuration.settings)
+    say(f"loading encoder {bundle.encoder}")
+    mind = Mind.load(bundle, configuration.settings)
+    asyncio.run(_run(configuration, mind, envoy, state, began))
+    return 0
+
+
+def _open_state(configuration: Configuration, state: Path) -> None:
+    """The folder of logs, and the router's own log in it: the terminal shows progress only."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        configure_logging(configuration.settings.observability.log_level, state / "router.log")
+    except OSError as error:
+        raise OperatorError(f"{state}: cannot be written: {error.strerror}") from error
+
+
+async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Path, began: float) -> None:
+    stop = stop_signal()
+    async with AsyncExitStack() as stack:
+        children = []
+        if configuration.settings.simulator is not None:
+            command = [
+                sys.executable,
+                "-m",
+                "router_extproc",
+                "simulate",
+                "--config",
+                str(configuration.path),
+            ]
+            children.append(await _start(stack, "the simulated pool", command, state / "pool.log"))
+            for model in simulated_models(configuration):
+                url = f"http://{model.host}:{model.port}/health"
+                await until(probe(url, 1.0), url, START_SECONDS, children=children, stop=stop)
+                say(f"{model.name} is simulated on {model.host}:{model.port}")
+        await stack.enter_async_context(running(configuration, mind))
+        say(f"the router listens on {_place(configuration, 'ext_proc')}")
+        # Imported late: Envoy's typed messages take a second to load, and nothing else here needs them.
+        from router_extproc.envoyconf.render import render_envoy
+
+        rendered = state / "envoy.yaml"
+        rendered.write_text(render_envoy(topology_of(configuration.settings)), encoding="utf-8")
+        children.append(await _start(stack, "Envoy", envoy_command(envoy, rendered), state / "envoy.log"))
+        ready = f"http://{_place(configuration, 'api')}/ready"
+        await until(probe(ready, 2.0), ready, START_SECONDS, children=children, stop=stop)
+        if not stop.is_set():
+            _announce(configuration, state, time.monotonic() - began)
+            await _watch(children, stop)
+        say("stopping")
+
+
+async def _start(stack: AsyncExitStack, name: str, command: Sequence[str], log: Path) -> Child:
+    child = await Child.start(name, command, log)
+    stack.push_async_callback(child.stop, STOP_SECONDS)
+    return child
+
+
+async def _watch(children: list[Child], stop: asyncio.Event) -> None:
+    """Until the operator stops us; a child that ends by itself ends the stack with an error."""
+    stopped = asyncio.create_task(stop.wait())
+    ends = {asyncio.create_task(child.process.wait()): child for child in children}
+    done, pending = await asyncio.wait({stopped, *ends}, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    for task in done - {stopped}:
+        raise ends[task].failure()
+
+
+def _addresses(configuration: Configuration) -> dict[str, tuple[str, int]]:
+    settings = configuration.settings
+    envoy = settings.listeners.envoy
+    addresses = {"listeners.envoy": (envoy.address, envoy.port), **listening(configuration)}
+    if settings.simulator is not None:
+        for model in simulated_models(configuration):
+            addresses[f"the endpoint of {model.name}"] = (model.host, model.port)
+    return addresses
+
+
+def _place(configuration: Configuration, listener: str) -> str:
+    address = getattr(configuration.settings.listeners, listener)
+    return f"{address.address}:{address.port}"
+
+
+def _announce(configuration: Configuration, state: Path, seconds: float) -> None:
+    envoy = _place(configuration, "envoy")
+    write: Callable[[str], int] = sys.stdout.write
+    write(
+        f"ready in {seconds:.1f} s: http://{envoy} (OpenAI API), "
+        f"http://{_place(configuration, 'api')}/ready, http://{_place(configuration, 'metrics')}/metrics; "
+        f"logs in {state}/; Ctrl-C stops everything. Try this twice, and look at the headers:\n"
+    )
+    write(
+        f"curl -i -X POST http://{envoy}/v1/chat/completions -H 'Content-Type: application/json' "
+        f"-H 'Authorization: Bearer test-token' -d '{QUESTION}'\n"
+    )
+    sys.stdout.flush()
