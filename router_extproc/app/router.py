@@ -65,7 +65,8 @@ class Mind:
     @classmethod
     def load(cls, bundle: Bundle, settings: Settings) -> "Mind":
         """Raises ModelError."""
-        threads = settings.encoder.threads or available_threads()
+        # Half: the event loop and Envoy need the rest, and the second thread gains a tenth on short prompts.
+        threads = settings.encoder.threads or max(1, available_threads() // 2)
         options = Options(threads=threads, max_tokens=settings.encoder.max_tokens)
         head = load_head(DOMAIN_WEIGHTS, bundle.base_revision, bundle.dimension)
         return cls(open_encoder(bundle, options), {DOMAIN: head})

@@ -91,7 +91,7 @@ class Classifier(Strict):
 
 class Encoder(Strict):
     """`bundle` is a folder made by `router-extproc models build`; by default the one in the model cache.
-    `threads` defaults to the CPU quota of the control group."""
+    `threads` defaults to half of the CPU quota of the control group, at least one."""
 
     bundle: str | None = None
     threads: PositiveInt | None = None

@@ -1,6 +1,8 @@
 """The product's own configuration on free ports, and `router-extproc up` as a user runs it."""
 
 import asyncio
+import io
+import json
 import os
 import signal
 import sys
@@ -132,6 +134,7 @@ async def ask(
     session: aiohttp.ClientSession, url: str, document: object, token: str = "test-token"
 ) -> Answer:
     """POST a chat completion as the article's curl does."""
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    async with session.post(f"{url}/v1/chat/completions", json=document, headers=headers) as response:
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+    body = io.BytesIO(json.dumps(document).encode())
+    async with session.post(f"{url}/v1/chat/completions", data=body, headers=headers) as response:
         return Answer(response.status, response.headers, await response.read())
