@@ -72,7 +72,7 @@ class Mind:
         return cls(open_encoder(bundle, options), {DOMAIN: head})
 
     def plan(self, settings: Settings) -> Snapshot:
-        heads = digest("heads", (head.weight.tobytes() + head.bias.tobytes() for head in self.heads.values()))
+        heads = digest("heads", (head.as_bytes() for head in self.heads.values()))
         return compile_snapshot(settings, encoder=self.encoder.encoder, heads=heads)
 
 

@@ -1,0 +1,105 @@
+"""Heads: small linear classifiers over the sentence vector.
+
+Owns the weights' file format, its validation and the softmax. Knows nothing of how the vector was made
+nor of what the labels lead to. A head costs a few microseconds, so one encoder pass may feed many.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from router_extproc.base.errors import ModelError
+from router_extproc.base.vector import Vector
+
+DOMAIN_WEIGHTS = Path(__file__).parent / "weights" / "domain.safetensors"
+"""The shipped domain head: 14 categories of MMLU-Pro. `training/README.md` says how it was fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinearHead:
+    """softmax((weight @ vector + bias) / temperature).
+
+    `weight` is (labels, dimension), `bias` (labels,), both float32. `temperature` was fitted on held-out
+    folds so that a probability means what it says (Guo et al. 2017). `base_revision` names the encoder's
+    weights the head was fitted on.
+    """
+
+    labels: tuple[str, ...]
+    weight: NDArray[np.float32] = field(repr=False)
+    bias: NDArray[np.float32] = field(repr=False)
+    temperature: float
+    base_revision: str
+
+    def probabilities(self, vector: Vector) -> Mapping[str, float]:
+        """Label to probability, in the order of `labels`; in [0, 1], summing to 1."""
+        return dict(zip(self.labels, self.rows(vector[np.newaxis])[0].tolist(), strict=True))
+
+    def as_bytes(self) -> bytes:
+        """Everything that decides what the head says: equal heads have equal bytes."""
+        temperature = repr(self.temperature).encode()
+        return b"\0".join(
+            (json.dumps(self.labels).encode(), temperature, self.weight.tobytes(), self.bias.tobytes())
+        )
+
+    def rows(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities of many: (n, dimension) to (n, labels)."""
+        logits = (vectors @ self.weight.T + self.bias).astype(np.float64) / self.temperature
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+        return result
+
+
+def save_head(head: LinearHead, path: Path) -> None:
+    """Write `head` in the form `load_head` reads; equal heads give equal bytes."""
+    metadata = {
+        "labels": json.dumps(head.labels),
+        "temperature": repr(head.temperature),
+        "base_revision": head.base_revision,
+    }
+    # The library writes an array's memory as it lies, and scikit-learn's weights lie column by column.
+    tensors = {"bias": np.ascontiguousarray(head.bias), "weight": np.ascontiguousarray(head.weight)}
+    path.write_bytes(safetensors.numpy.save(tensors, metadata=metadata))
+
+
+def load_head(path: Path, base_revision: str, dimension: int) -> LinearHead:
+    """The head in `path`, if it fits the encoder. Raises ModelError naming the file and what is wrong."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            metadata: dict[str, str] = file.metadata() or {}
+            weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
+        head = LinearHead(
+            labels=tuple(json.loads(metadata["labels"])),
+            weight=weight,
+            bias=bias,
+            temperature=float(metadata["temperature"]),
+            base_revision=metadata["base_revision"],
+        )
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"{path}: not a head's weights ({error}); install the package again") from None
+    if problem := _problem(head, base_revision, dimension):
+        raise ModelError(f"{path}: {problem}; fit it again with `python -m training.domain`")
+    return head
+
+
+def _problem(head: LinearHead, base_revision: str, dimension: int) -> str:
+    """What is wrong with `head`, or an empty string."""
+    count = len(head.labels)
+    if count < 2 or len(set(head.labels)) != count or not all(isinstance(x, str) and x for x in head.labels):
+        return "the labels are not two or more different names"
+    if head.weight.shape != (count, dimension) or head.bias.shape != (count,):
+        return f"the shapes {head.weight.shape} and {head.bias.shape} are not those of {count} labels"
+    if head.weight.dtype != np.float32 or head.bias.dtype != np.float32:
+        return "the weights are not float32"
+    if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all()):
+        return "a weight is not finite"
+    if not (np.isfinite(head.temperature) and head.temperature > 0):
+        return "the temperature is not positive"
+    if head.base_revision != base_revision:
+        return f"fitted on encoder revision {head.base_revision}, but the bundle has {base_revision}"
+    return ""

@@ -1,0 +1,48 @@
+"""Health, readiness and metrics over real sockets."""
+
+import aiohttp
+import pytest
+
+from router_extproc.base.errors import PortTakenError
+from router_extproc.server.http import probe, serve_api, serve_metrics
+from tests.support.processes import free_port
+
+
+async def test_ready_says_which_check_does_not_hold() -> None:
+    port, state = free_port(), {"envoy": False}
+
+    async def envoy() -> bool:
+        return state["envoy"]
+
+    server = await serve_api("127.0.0.1", port, {"envoy": envoy})
+    try:
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"http://127.0.0.1:{port}/ready") as response:
+                assert response.status == 503
+                assert await response.json() == {"status": "not ready", "checks": {"envoy": False}}
+            state["envoy"] = True
+            async with session.get(f"http://127.0.0.1:{port}/ready") as response:
+                assert (response.status, (await response.json())["status"]) == (200, "ready")
+            async with session.get(f"http://127.0.0.1:{port}/health") as response:
+                assert await response.json() == {"status": "healthy", "service": "router-extproc"}
+            async with session.get(f"http://127.0.0.1:{port}/other") as response:
+                assert response.status == 404
+        assert await probe(f"http://127.0.0.1:{port}/health", 2.0)()
+        assert not await probe(f"http://127.0.0.1:{port}/other", 2.0)()
+    finally:
+        await server.stop()
+    assert not await probe(f"http://127.0.0.1:{port}/health", 2.0)()
+
+
+async def test_metrics_are_served_as_prometheus_reads_them() -> None:
+    port = free_port()
+    server = await serve_metrics("127.0.0.1", port, lambda: b"x 1\n", "text/plain; version=1.0.0")
+    try:
+        url = f"http://127.0.0.1:{port}/metrics"
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            assert response.headers["content-type"] == "text/plain; version=1.0.0"
+            assert await response.read() == b"x 1\n"
+        with pytest.raises(PortTakenError, match=rf"127\.0\.0\.1:{port} cannot be opened .*listeners\.api"):
+            await serve_api("127.0.0.1", port, {})
+    finally:
+        await server.stop()

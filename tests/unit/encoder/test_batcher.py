@@ -1,0 +1,280 @@
+"""The queue's rules, with a worker that runs a job when the test says so: no thread, no model."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import numpy as np
+import pytest
+
+from router_extproc.base.refusals import Failure
+from router_extproc.base.vector import Vector
+from router_extproc.encoder.batcher import BatchingAnalyst
+from router_extproc.encoder.session import Tokens
+from router_extproc.ports import PortError
+from router_extproc.routing.analysis import Analysis
+
+DEADLINE = 5.0
+
+
+class ManualWorker(Executor):
+    """Keeps each job until `release`. `submitted` is set while a job waits."""
+
+    def __init__(self) -> None:
+        self.submitted = asyncio.Event()
+        self._job: Callable[[], None] | None = None
+
+    def submit(self, job: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
+        future: Future[Any] = Future()
+
+        def run() -> None:
+            future.set_running_or_notify_cancel()
+            future.set_result(job(*args, **kwargs))
+
+        self._job = run
+        self.submitted.set()
+        return future
+
+    def release(self) -> None:
+        job, self._job = self._job, None
+        assert job is not None
+        self.submitted.clear()
+        job()
+
+
+class PanicError(BaseException):
+    """Like a Rust extension's panic: not an Exception."""
+
+
+class EchoEncoder:
+    """A text is its own tokens. `seen` lists the texts that were run."""
+
+    encoder = "echo-1"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def tokenise(self, text: str) -> Tokens:
+        return Tokens(ids=tuple(ord(letter) for letter in text[:4]), truncated=len(text) > 4)
+
+    def run(self, tokens: Tokens) -> Vector:
+        text = "".join(chr(code) for code in tokens.ids)
+        self.seen.append(text)
+        if text == "bug":
+            raise ZeroDivisionError
+        if text == "rust":
+            raise PanicError
+        return np.array([float("nan") if text == "nan" else 1.0], np.float32)
+
+
+class CertainHead:
+    def probabilities(self, vector: Vector) -> Mapping[str, float]:
+        return {"yes": float(vector[0])}
+
+
+class Ticks:
+    """A clock that advances a millisecond at each look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1e-3
+        return self.now
+
+
+class Bench:
+    """An analyst on a manual worker."""
+
+    def __init__(self, max_queue: int = 8) -> None:
+        self.worker, self.model = ManualWorker(), EchoEncoder()
+        heads = {"domain": CertainHead()}
+        self.analyst = BatchingAnalyst(self.model, heads, max_queue, self.worker, Ticks())
+
+    async def ask(self, *texts: str) -> "list[asyncio.Task[Analysis]]":
+        """Tasks that have entered the queue, or have been refused."""
+        tasks = [asyncio.create_task(self.analyst.analyse(text)) for text in texts]
+        await asyncio.sleep(0)
+        return tasks
+
+    async def serve(self) -> None:
+        """Run what the worker holds, once it holds something."""
+        async with asyncio.timeout(DEADLINE):
+            await self.worker.submitted.wait()
+            self.worker.release()
+
+
+async def _failure(task: "asyncio.Task[Analysis]") -> Failure:
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(PortError) as caught:
+            await task
+    return caught.value.reason
+
+
+async def _answer(task: "asyncio.Task[Analysis]") -> Analysis:
+    async with asyncio.timeout(DEADLINE):
+        return await task
+
+
+async def test_an_analysis_carries_what_the_encoder_and_the_heads_said() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    (task,) = await bench.ask("hello")
+    await bench.serve()
+    analysis = await _answer(task)
+    assert analysis.heads == {"domain": {"yes": 1.0}}
+    assert (analysis.encoder, analysis.tokens, analysis.truncated) == ("echo-1", 4, True)
+    spent = analysis.timings
+    assert [spent.queue, spent.tokenise, spent.run] == pytest.approx([1.0, 1.0, 1.0])
+    await bench.analyst.close()
+
+
+async def test_what_waits_is_served_in_order_of_arrival_in_one_hop() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    tasks = await bench.ask("a")
+    await bench.worker.submitted.wait()
+    tasks += await bench.ask("b", "c", "d")
+    await bench.serve()
+    await bench.serve()
+    for task in tasks:
+        await _answer(task)
+    assert bench.model.seen == ["a", "b", "c", "d"]
+    await bench.analyst.close()
+
+
+async def test_a_text_whose_caller_has_gone_is_not_run() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    (first,) = await bench.ask("a")
+    await bench.worker.submitted.wait()
+    gone, stays = await bench.ask("b", "c")
+    gone.cancel()
+    await asyncio.sleep(0)
+    await bench.serve()
+    await bench.serve()
+    await _answer(first)
+    await _answer(stays)
+    assert bench.model.seen == ["a", "c"]
+    await bench.analyst.close()
+
+
+async def test_a_caller_that_leaves_while_the_worker_holds_its_text_is_skipped_too() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    (task,) = await bench.ask("a")
+    await bench.worker.submitted.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    await bench.serve()
+    assert bench.model.seen == []
+    await bench.analyst.close()
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    bench = Bench(max_queue=2)
+    await bench.analyst.start()
+    tasks = await bench.ask("a", "b", "c")
+    assert await _failure(tasks[2]) is Failure.OVERLOADED
+    await bench.serve()
+    await _answer(tasks[0])
+    await _answer(tasks[1])
+    (later,) = await bench.ask("d")
+    await bench.serve()
+    await _answer(later)
+    await bench.analyst.close()
+
+
+async def test_the_text_being_run_has_a_place_in_the_bound() -> None:
+    bench = Bench(max_queue=2)
+    await bench.analyst.start()
+    await bench.ask("a")
+    await bench.worker.submitted.wait()
+    _, refused = await bench.ask("b", "c")
+    assert await _failure(refused) is Failure.OVERLOADED
+    await bench.analyst.close()
+
+
+async def test_places_of_callers_who_left_are_given_away() -> None:
+    bench = Bench(max_queue=3)
+    await bench.analyst.start()
+    running = await bench.ask("a")
+    await bench.worker.submitted.wait()
+    gone = await bench.ask("b", "c")
+    for task in gone:
+        task.cancel()
+    await asyncio.sleep(0)
+    (late,) = await bench.ask("d")
+    await bench.serve()
+    await bench.serve()
+    await _answer(running[0])
+    await _answer(late)
+    assert bench.model.seen == ["a", "d"]
+    await bench.analyst.close()
+
+
+async def test_a_vector_that_is_not_finite_is_invalid() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    bad, good = await bench.ask("nan", "a")
+    await bench.serve()
+    assert await _failure(bad) is Failure.INVALID
+    await _answer(good)
+    await bench.analyst.close()
+
+
+async def test_a_bug_reaches_the_caller_it_hit_and_nobody_else() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    bad, good = await bench.ask("bug", "a")
+    await bench.serve()
+    async with asyncio.timeout(DEADLINE):
+        with pytest.raises(ZeroDivisionError):
+            await bad
+    await _answer(good)
+    await bench.analyst.close()
+
+
+async def test_a_panic_in_native_code_fails_one_call_and_the_queue_lives_on() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    bad, good = await bench.ask("rust", "a")
+    await bench.serve()
+    assert await _failure(bad) is Failure.INVALID
+    await _answer(good)
+    (later,) = await bench.ask("b")
+    await bench.serve()
+    await _answer(later)
+    await bench.analyst.close()
+
+
+async def test_closing_fails_those_who_wait_and_those_who_come() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    (running,) = await bench.ask("a")
+    await bench.worker.submitted.wait()
+    (waiting,) = await bench.ask("b")
+    closing = asyncio.create_task(bench.analyst.close())
+    assert await _failure(running) is Failure.UNAVAILABLE
+    assert await _failure(waiting) is Failure.UNAVAILABLE
+    await bench.serve()
+    async with asyncio.timeout(DEADLINE):
+        await closing
+    (late,) = await bench.ask("c")
+    assert await _failure(late) is Failure.UNAVAILABLE
+    assert bench.model.seen == []
+
+
+async def test_before_the_start_nothing_is_taken() -> None:
+    bench = Bench()
+    (task,) = await bench.ask("a")
+    assert await _failure(task) is Failure.UNAVAILABLE
+    await bench.analyst.close()
+
+
+async def test_closing_twice_is_harmless() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    await bench.analyst.close()
+    await bench.analyst.close()

@@ -1,0 +1,1 @@
+"""How the shipped heads were fitted. Not part of the wheel."""
