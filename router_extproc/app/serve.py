@@ -12,7 +12,7 @@ from router_extproc.telemetry.log import configure_logging
 
 
 def serve(config: Path) -> int:
-    """Returns 0 after SIGINT or SIGTERM. Raises OperatorError."""
+    """Returns 0 after SIGINT, SIGTERM or SIGHUP. Raises OperatorError."""
     configuration = load(config)
     settings = configuration.settings
     configure_logging(settings.observability.log_level)
@@ -29,9 +29,11 @@ def serve(config: Path) -> int:
 
 
 def stop_signal() -> asyncio.Event:
-    """Set by the first SIGINT or SIGTERM; later ones change nothing, because stopping has deadlines."""
+    """Set by the first SIGINT, SIGTERM or SIGHUP (the terminal was closed); later ones change nothing,
+    because stopping has deadlines. Under nohup SIGHUP stays ignored."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
     return stop
