@@ -34,7 +34,7 @@ class Recorder:
     @property
     def held(self) -> int:
         """Bytes of the answer held now, at most `max_bytes`."""
-        return 0 if self._room < 0 else self._max_bytes - self._room
+        return self._stream.held if self._stream is not None else len(self._held)
 
     def finish(self) -> Folded:
         if self._room < 0:

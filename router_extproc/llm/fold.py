@@ -93,6 +93,11 @@ class StreamFold:
         if self._parser.overflowed:
             self._fold.fail(Uncached.TOO_LARGE)
 
+    @property
+    def held(self) -> int:
+        """Bytes held now: text, and the unfinished event."""
+        return self._fold.held + self._parser.held
+
     def finish(self) -> Folded:
         """The canonical form, once the stream is over; changes nothing."""
         return self._fold.result(ended=self._ended)
@@ -114,6 +119,10 @@ class _Fold:
         self._usage: Usage | None = None
         self._signs: set[Uncached] = set()
         """Reasons found that do not stop the reading."""
+
+    @property
+    def held(self) -> int:
+        return sum(len(text) for text in self._texts.values())
 
     def fail(self, reason: Uncached) -> None:
         """The answer has no canonical form; the first reason counts, and nothing is kept."""

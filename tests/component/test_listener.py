@@ -160,9 +160,10 @@ async def test_a_health_watcher_sees_the_drain_and_does_not_hold_up_the_stop() -
         assert (await watch.read()).status == Status.NOT_SERVING
         await listener.serving(True)
         assert (await watch.read()).status == Status.SERVING
+        await listener.drain()
+        assert (await watch.read()).status == Status.NOT_SERVING
         async with asyncio.timeout(2):
             await listener.stop(grace=30.0)
-        assert (await watch.read()).status == Status.NOT_SERVING
 
 
 async def test_pings_on_an_idle_connection_do_not_cost_it() -> None:

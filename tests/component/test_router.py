@@ -204,9 +204,17 @@ async def miss(gate: Gateway, text: str) -> None:
 
 async def test_a_stream_that_breaks_off_is_not_stored(gate: Gateway) -> None:
     text = "Solve x^2 = 36 until it breaks."
-    gate.upstream.script(sse_answer(SSE[:-20], Abort.NOW))
-    with pytest.raises(aiohttp.ClientError):
-        await gate.ask(question(text, stream=True))
+    seen = asyncio.Event()
+    gate.upstream.script(sse_answer(SSE[:-20], seen, Abort.NOW))
+    async with gate.session.post(
+        f"{gate.envoy.url}/v1/chat/completions",
+        json=question(text, stream=True),
+        headers={"authorization": "Bearer k1"},
+    ) as response:
+        assert await response.content.readany()
+        seen.set()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.content.read()
     await miss(gate, text)
 
 

@@ -75,11 +75,15 @@ class Upstream:
     complete: Completion | None
 
 
+WORKING = Ports()
+"""Every port works and nothing is found, so that the answer comes from upstream and is recorded."""
+
+
 @st.composite
-def upstreams(draw: st.DrawFn) -> Upstream:
-    completion = Completion(
-        "large", draw(texts.filter(bool)), draw(st.sampled_from(["stop", "stop", "length"]))
-    )
+def upstreams(draw: st.DrawFn, spoilt: bool = True) -> Upstream:
+    """Answers; with `spoilt` some have another status or break off."""
+    finish = draw(st.sampled_from(["stop", "stop", "length"]))
+    completion = Completion("large", draw(texts.filter(bool)), finish)
     event_stream = draw(st.booleans())
     content_type = "text/event-stream" if event_stream else "application/json"
     body = (
@@ -87,8 +91,10 @@ def upstreams(draw: st.DrawFn) -> Upstream:
         if event_stream
         else render_json(completion, "chatcmpl-1", 1)
     )
-    status = draw(st.sampled_from(["200", "200", "200", "500", "429"]))
-    cut = draw(st.one_of(st.just(len(body)), st.integers(0, len(body) - 1)))
+    status, cut = "200", len(body)
+    if spoilt:
+        status = draw(st.sampled_from(["200", "200", "200", "500", "429"]))
+        cut = draw(st.one_of(st.just(len(body)), st.integers(0, len(body) - 1)))
     # What a cut leaves out matters unless it is the blank line after [DONE].
     whole = cut == len(body) and status == "200" and completion.finish_reason == "stop"
     return Upstream(response_headers(status, content_type), body[:cut], completion if whole else None)
@@ -195,6 +201,27 @@ def test_i3_how_a_body_is_split_changes_nothing(
             assert a == b
 
 
+@given(upstreams(spoilt=False), st.data())
+def test_i3_whatever_the_pieces_a_complete_answer_is_stored_as_it_is(
+    upstream: Upstream, data: st.DataObject
+) -> None:
+    """Pieces may begin and end anywhere: at line ends and inside characters too."""
+    at = data.draw(st.lists(st.integers(0, len(upstream.body)), max_size=40))
+    messages = conversation(chat_headers(), chat_body(), upstream, at, data.draw(st.booleans()))
+    stored = [store.entry.completion for store in play(messages, WORKING).stored()]
+    assert stored == ([upstream.complete] if upstream.complete else [])
+
+
+@given(upstreams(spoilt=False), cuts)
+def test_i5_an_answer_whose_client_left_before_its_end_is_not_stored(
+    upstream: Upstream, at: list[int]
+) -> None:
+    """Even when every byte of it had passed: without the end nobody knows that it was the end."""
+    body = pieces(upstream.body, at, ends=False)
+    transcript = play([chat_headers(), chat_body(), upstream.headers, *body, PeerClosed()], WORKING)
+    assert transcript.stored() == []
+
+
 @given(forms, upstreams(), cuts, st.booleans(), scripts(), st.one_of(st.none(), st.integers(0, 9)))
 def test_i5_only_complete_answers_are_stored_once_and_never_after_the_peer_left(
     form: Event, upstream: Upstream, at: list[int], trailers: bool, ports: Ports, leaves: int | None
@@ -227,11 +254,16 @@ def test_i6_a_failing_port_never_fails_a_request(
     assert play([chat_headers(), chat_body()], ports).forwarded()
 
 
-@given(st.binary(max_size=9000), cuts)
-def test_i7_the_recorder_never_holds_more_than_its_limit(body: bytes, at: list[int]) -> None:
+@given(st.integers(0, 9000), st.sampled_from([b"x", b" ", b"\n", b"data: x\n"]), st.booleans(), cuts)
+def test_i7_the_recorder_never_holds_more_than_its_limit(
+    size: int, filler: bytes, event_stream: bool, at: list[int]
+) -> None:
+    body = (filler * size)[:size]
+    content_type = "text/event-stream" if event_stream else "application/json"
     exchange = Exchange(PLAN, "x1")
     script = Ports()
-    messages: list[Event] = [chat_headers(), chat_body(), response_headers(), *pieces(body, at, ends=False)]
+    opening: list[Event] = [chat_headers(), chat_body(), response_headers(content_type=content_type)]
+    messages: list[Event] = [*opening, *pieces(body, at, ends=False)]
     for message in messages:
         feed(exchange, message, script)
         if isinstance(exchange.stage, Recording):
