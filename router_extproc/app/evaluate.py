@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from router_extproc.app.configuration import load
 from router_extproc.app.models import find_bundle
 from router_extproc.app.router import Mind
-from router_extproc.caching.guard import agree
+from router_extproc.base.errors import OperatorError
+from router_extproc.caching.guard import same_question
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.evaluation.domain import DomainReport, evaluate_domain
 from router_extproc.evaluation.pairs import cosines, evaluate_pairs
@@ -38,9 +39,22 @@ def evaluate(config: Path, task: str, file: Path, *, as_json: bool) -> int:
 def _domain(file: Path, mind: Mind) -> DomainReport:
     rows = read_domain_rows(file)
     head = mind.heads[DOMAIN]
+    check_labels(file, [row.label for row in rows], head.labels)
     vectors = _encode(mind.encoder, [row.text for row in rows])
     shares = [dict(zip(head.labels, map(float, each), strict=True)) for each in head.rows(vectors)]
     return evaluate_domain([row.label for row in rows], shares)
+
+
+def check_labels(file: Path, labels: Sequence[str], known: Sequence[str]) -> None:
+    """OperatorError when the head knows none of the rows' labels: the file was made for another head. Rows
+    with an unknown label beside known ones count as wrong, and stderr says how many there are."""
+    unknown = [label for label in labels if label not in known]
+    if not unknown:
+        return
+    problem = f"{file}: label {unknown[0]!r} is not one that the domain head knows ({', '.join(known)})"
+    if len(unknown) == len(labels):
+        raise OperatorError(f"{problem}; rename the labels of the file")
+    sys.stderr.write(f"{problem}; it and others like it are wrong in {len(unknown)} of {len(labels)} rows\n")
 
 
 def _pairs(file: Path, encoder: SentenceEncoder, threshold: float) -> tuple[dict[str, object], str]:
@@ -50,7 +64,7 @@ def _pairs(file: Path, encoder: SentenceEncoder, threshold: float) -> tuple[dict
     places = {text: place for place, text in enumerate(texts)}
     vectors = _encode(encoder, texts)
     similarity = cosines(vectors[[places[row.a] for row in rows]], vectors[[places[row.b] for row in rows]])
-    held_back = np.array([row.a != row.b and agree(row.b, row.a) is not None for row in rows])
+    held_back = np.array([not same_question(row.b, row.a) for row in rows])
     same = [row.same for row in rows]
     guarded = evaluate_pairs(np.where(held_back, REFUSED, similarity), same, threshold)
     bare = evaluate_pairs(similarity, same, threshold)

@@ -54,12 +54,16 @@ def build_model(source: str, folder: Path | None, output: Path | None) -> int:
 
 
 def list_models() -> int:
-    """One line per bundle in the model cache."""
+    """One line per bundle in the model cache; a bundle that cannot be used has its error there."""
     home = default_folder(os.environ).parent
     found = sorted(home.glob("*/manifest.json")) if home.is_dir() else []
     for manifest in found:
-        bundle = load_bundle(manifest.parent)
-        sys.stdout.write(f"{bundle.encoder}  {bundle.dimension} dimensions  {bundle.folder}\n")
+        try:
+            bundle = load_bundle(manifest.parent)
+        except ModelError as error:
+            sys.stdout.write(f"{error}\n")
+        else:
+            sys.stdout.write(f"{bundle.encoder}  {bundle.dimension} dimensions  {bundle.folder}\n")
     if not found:
         sys.stdout.write(f"no bundle in {home}; build one with `router-extproc models build`\n")
     return 0

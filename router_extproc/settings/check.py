@@ -1,10 +1,22 @@
-"""What the schema cannot say: names that must exist, and addresses that must differ."""
+"""What the schema cannot say: names that must exist, addresses that must differ, keys without effect."""
 
+import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
 from router_extproc.base.errors import ConfigError
-from router_extproc.settings.schema import MilvusSettings, Settings
+from router_extproc.settings.schema import Address, Endpoint, MilvusSettings, ModelScore, Settings
+
+MAX_BUDGET_MS = 4000
+"""The router's own deadlines for one message stay below this: Envoy waits 5 s for the reply
+(`message_timeout`, `MESSAGE_TIMEOUT` in envoyconf/listener.py) and then goes on without the router."""
+
+MAX_MILVUS_ANSWER_BYTES = 384 * 1024
+"""A row of Milvus holds 8 x 65,535 bytes (`PIECES` in stores/codec.py), of which 128 KiB are left to the
+prompt, the other fields and escapes."""
+
+REQUEST_FIELDS = ("model", "messages", "stream", "stream_options")
+"""Fields of a chat completion that no reasoning switch may overwrite."""
 
 
 def check_settings(path: Path, settings: Settings) -> None:
@@ -12,9 +24,13 @@ def check_settings(path: Path, settings: Settings) -> None:
     problems = [
         *_endpoint_problems(settings),
         *_model_problems(settings),
+        *_reasoning_problems(settings),
         *_category_problems(settings),
         *_listener_problems(settings),
+        *_pool_address_problems(settings),
+        *_simulator_problems(settings),
         *_cache_problems(settings),
+        *_budget_problems(settings),
     ]
     if problems:
         raise ConfigError(f"{path}: {'; '.join(problems)}")
@@ -63,9 +79,19 @@ def _model_problems(settings: Settings) -> Iterator[str]:
         yield f"model_config.{alias}: this name means automatic choice; rename the model or auto_model_name"
     if settings.default_model not in settings.models:
         yield f"default_model: {settings.default_model!r} is not in model_config"
-    if settings.simulator is not None:
-        for name in sorted(settings.simulator.models.keys() ^ settings.models.keys()):
-            yield f"simulator.models.{name}: simulator.models and model_config must have the same names"
+
+
+def _reasoning_problems(settings: Settings) -> Iterator[str]:
+    for name, family in settings.reasoning_families.items():
+        if family.parameter in REQUEST_FIELDS:
+            path = f"reasoning_families.{name}.parameter"
+            yield f"{path}: {family.parameter!r} is a field of every request; name the field that switches"
+    types = {family.type for family in settings.reasoning_families.values()}
+    if "default_reasoning_effort" in settings.model_fields_set and "reasoning_effort" not in types:
+        yield (
+            "default_reasoning_effort: has no effect, because no reasoning family is of type "
+            "reasoning_effort; remove it"
+        )
 
 
 def _category_problems(settings: Settings) -> Iterator[str]:
@@ -81,16 +107,62 @@ def _category_problems(settings: Settings) -> Iterator[str]:
                 yield f"{path}.model: {score.model!r} is not in model_config"
             elif score.use_reasoning and model.reasoning_family is None:
                 yield f"{path}.use_reasoning: {score.model!r} has no reasoning_family that could switch it"
+            elif score.reasoning_effort is not None:
+                yield from _effort_problems(f"{path}.reasoning_effort", score, settings)
+
+
+def _effort_problems(path: str, score: ModelScore, settings: Settings) -> Iterator[str]:
+    """Of a score that has a `reasoning_effort`, and a model that exists."""
+    family = settings.reasoning_families.get(settings.models[score.model].reasoning_family or "")
+    if not score.use_reasoning:
+        yield f"{path}: has no effect without use_reasoning; set `use_reasoning: true` or remove it"
+    elif family is not None and family.type == "chat_template_kwargs":
+        yield (
+            f"{path}: has no effect, because the family of {score.model!r} is of type chat_template_kwargs, "
+            "which is only on or off; remove it"
+        )
 
 
 def _listener_problems(settings: Settings) -> Iterator[str]:
-    taken: dict[tuple[str, int], str] = {}
-    for name in type(settings.listeners).model_fields:
-        address = getattr(settings.listeners, name)
-        place = (address.address, address.port)
-        if place in taken:
-            yield f"listeners.{name}: {address.address}:{address.port} is also listeners.{taken[place]}"
-        taken[place] = name
+    taken: dict[str, Address] = {}
+    for name, address in _listeners(settings):
+        for other, place in taken.items():
+            if _collide(address, place):
+                yield f"{name}: {address.address}:{address.port} is also {other}; change one of the ports"
+        taken[name] = address
+
+
+def _pool_address_problems(settings: Settings) -> Iterator[str]:
+    """The simulator listens on the endpoints, so then they are addresses of this machine. Otherwise only the
+    ones that say so are: another machine's port 8080 is free to be the same as a listener's."""
+    simulated = settings.simulator is not None
+    taken: dict[str, Endpoint] = {}
+    for index, endpoint in enumerate(settings.vllm_endpoints):
+        path, place = f"vllm_endpoints[{index}]", f"{endpoint.address}:{endpoint.port}"
+        for name, address in _listeners(settings):
+            here = simulated or _is_local(endpoint.address) or _same_host(endpoint.address, address.address)
+            if here and _collide(endpoint, address):
+                yield f"{path}: {place} is also {name}; change one of the ports"
+        for other, earlier in taken.items():
+            if simulated and _collide(endpoint, earlier):
+                yield f"{path}: {place} is also {other}, and the simulator listens on both; change a port"
+        taken[path] = endpoint
+
+
+def _simulator_problems(settings: Settings) -> Iterator[str]:
+    if settings.simulator is None:
+        return
+    for name in sorted(settings.simulator.models.keys() ^ settings.models.keys()):
+        yield f"simulator.models.{name}: simulator.models and model_config must have the same names"
+    taken: dict[str, str] = {}
+    for name, model in settings.models.items():
+        for index, endpoint in enumerate(model.preferred_endpoints):
+            if endpoint in taken:
+                yield (
+                    f"model_config.{name}.preferred_endpoints[{index}]: the simulator already serves "
+                    f"{taken[endpoint]!r} at {endpoint!r}; give each simulated model endpoints of its own"
+                )
+            taken.setdefault(endpoint, name)
 
 
 def _cache_problems(settings: Settings) -> Iterator[str]:
@@ -99,3 +171,54 @@ def _cache_problems(settings: Settings) -> Iterator[str]:
         yield "semantic_cache.backend_config_path: is required with backend_type milvus"
     if cache.backend_type == "memory" and cache.backend_config_path is not None:
         yield "semantic_cache.backend_config_path: has no effect with backend_type memory; remove it"
+    if cache.backend_type == "milvus" and cache.max_answer_bytes > MAX_MILVUS_ANSWER_BYTES:
+        yield (
+            f"semantic_cache.max_answer_bytes: a row of Milvus holds answers of {MAX_MILVUS_ANSWER_BYTES} "
+            "bytes; lower it, or use backend_type memory"
+        )
+
+
+def _budget_problems(settings: Settings) -> Iterator[str]:
+    """One message may wait for the exact lookup, the analysis and the lookup by meaning."""
+    analysis, lookup = settings.encoder.timeout_ms, settings.semantic_cache.lookup_timeout_ms
+    if analysis + 2 * lookup >= MAX_BUDGET_MS:
+        yield (
+            f"encoder.timeout_ms: {analysis} ms and two lookups of semantic_cache.lookup_timeout_ms "
+            f"({lookup} ms) must stay below {MAX_BUDGET_MS} ms together, because Envoy waits 5000 ms for the "
+            "router; lower one of them"
+        )
+
+
+def _listeners(settings: Settings) -> Iterator[tuple[str, Address]]:
+    for name in type(settings.listeners).model_fields:
+        yield f"listeners.{name}", getattr(settings.listeners, name)
+
+
+def _collide(one: Address | Endpoint, other: Address | Endpoint) -> bool:
+    """Whether both cannot be listened on, were they on one machine: a wildcard takes the port everywhere."""
+    if one.port != other.port:
+        return False
+    hosts = (one.address, other.address)
+    return _same_host(*hosts) or any(_is_wildcard(host) for host in hosts)
+
+
+def _same_host(one: str, other: str) -> bool:
+    return _canonical(one) == _canonical(other)
+
+
+def _is_wildcard(host: str) -> bool:
+    return _canonical(host) in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+
+def _is_local(host: str) -> bool:
+    canonical = _canonical(host)
+    return canonical == "::1" or canonical.startswith("127.") or _is_wildcard(host)
+
+
+def _canonical(host: str) -> str:
+    """One spelling per address; names stay names, except the one that needs no resolver."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return "127.0.0.1" if name == "localhost" else name

@@ -1,6 +1,7 @@
 """From validated settings to the immutable plan that the core works with."""
 
 import json
+from typing import Any
 
 from router_extproc.base.digest import digest
 from router_extproc.caching.policy import CachePolicy
@@ -8,16 +9,17 @@ from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.decide import ReasoningFamily, Route, RoutingPolicy
 from router_extproc.settings.schema import Category, Settings
 
-ROUTING_KEYS = {
-    "auto_model_name",
-    "categories",
-    "classifier",
-    "default_model",
-    "default_reasoning_effort",
-    "models",
-    "reasoning_families",
+ROUTING_KEYS: dict[str, Any] = {
+    "auto_model_name": True,
+    "categories": True,
+    "classifier": True,
+    "default_model": True,
+    "default_reasoning_effort": True,
+    "models": {"__all__": {"reasoning_family"}},
+    "reasoning_families": True,
 }
-"""The settings that decide routing. A change of any of them is a new generation; a port is not."""
+"""The settings that decide routing, as pydantic's `include`. A change of any of them is a new generation; a
+port is not, nor a model's servers or price."""
 
 
 def compile_snapshot(settings: Settings, *, encoder: str, heads: str) -> Snapshot:

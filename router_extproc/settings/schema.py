@@ -49,6 +49,8 @@ class Endpoint(Strict):
 
 
 class Pricing(Strict):
+    """A model's price, per million tokens. It decides nothing: `explain` shows it for the chosen model."""
+
     currency: str = "USD"
     prompt_per_1m: Annotated[float, Field(ge=0)]
     completion_per_1m: Annotated[float, Field(ge=0)]
@@ -66,7 +68,7 @@ class ReasoningFamily(Strict):
     """How a family's thinking is switched: a boolean in `chat_template_kwargs`, or `reasoning_effort`."""
 
     type: Literal["chat_template_kwargs", "reasoning_effort"]
-    parameter: str
+    parameter: Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class ModelScore(Strict):
@@ -100,6 +102,9 @@ class Encoder(Strict):
 
 
 class SemanticCache(Strict):
+    """`max_entries` and `max_bytes` bound the entries in memory, `max_pending_writes` and
+    `max_pending_bytes` those that wait to be written; bytes are of prompts, answers and vectors."""
+
     enabled: bool = True
     backend_type: Literal["memory", "milvus"] = "memory"
     backend_config_path: str | None = None
@@ -111,6 +116,7 @@ class SemanticCache(Strict):
     max_answer_bytes: PositiveInt = 262_144
     lookup_timeout_ms: PositiveInt = 50
     max_pending_writes: PositiveInt = 256
+    max_pending_bytes: Annotated[int, Field(ge=65_536)] = 64 * 1024 * 1024
 
 
 class Limits(Strict):

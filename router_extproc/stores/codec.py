@@ -7,7 +7,7 @@ limits, `max_length` of VARCHAR, counted in bytes). Knows nothing of connections
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -17,6 +17,9 @@ from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Entry
 from router_extproc.ports import PortError
+
+VERSION = 2
+"""Of the stored document. 2 added `partial`."""
 
 PIECE_BYTES = 65_535
 PIECES = tuple(f"payload{number}" for number in range(8))
@@ -34,13 +37,14 @@ class _UsageDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The stored form. Changing it means a new `version`: old rows are then misses, not garbage."""
+    """The stored form. Changing it means a new VERSION: old rows are then misses, not garbage."""
 
-    version: Literal[1]
+    version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
     text: str
     model: str
     category: str
     reasoning: bool
+    partial: bool
     answered_by: str
     content: str
     finish_reason: str
@@ -93,6 +97,7 @@ def entry_of(row: Mapping[str, Any], dimension: int) -> Entry:
             model=document.model,
             category=document.category,
             reasoning=document.reasoning,
+            partial=document.partial,
             created_at=float(row["created_at"]),
             expires_at=float(row["expires_at"]),
         )
@@ -105,11 +110,12 @@ def _encode(entry: Entry) -> bytes:
     completion = entry.completion
     usage = completion.usage
     document = _Document(
-        version=1,
+        version=VERSION,
         text=entry.text,
         model=entry.model,
         category=entry.category,
         reasoning=entry.reasoning,
+        partial=entry.partial,
         answered_by=completion.model,
         content=completion.content,
         finish_reason=completion.finish_reason,

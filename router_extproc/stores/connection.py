@@ -10,7 +10,6 @@ the server, and by one around it.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -44,11 +43,16 @@ class Connection:
     """Made inside the event loop that uses it, by `open`: gRPC's asyncio channels belong to one loop."""
 
     def __init__(
-        self, options: MilvusOptions, lite: LiteServer | None, monotonic: Callable[[], float]
+        self,
+        options: MilvusOptions,
+        lite: LiteServer | None,
+        monotonic: Callable[[], float],
+        new_client: Callable[[MilvusOptions, LiteServer | None], AsyncMilvusClient],
     ) -> None:
         self._options = options
         self._lite = lite
         self._monotonic = monotonic
+        self._new_client = new_client
         self._breaker = Breaker(options.failures_to_open, options.first_retry, options.longest_retry)
         self._client: AsyncMilvusClient | None = None
         self._reconnecting: asyncio.Task[None] | None = None
@@ -57,11 +61,15 @@ class Connection:
 
     @classmethod
     async def open(
-        cls, options: MilvusOptions, lite: LiteServer | None, monotonic: Callable[[], float]
+        cls,
+        options: MilvusOptions,
+        lite: LiteServer | None,
+        monotonic: Callable[[], float],
+        new_client: Callable[[MilvusOptions, LiteServer | None], AsyncMilvusClient] | None = None,
     ) -> "Connection":
         """Connect. What only the operator can mend is an OperatorError; a server that is merely not there is
-        logged and tried again later."""
-        connection = cls(options, lite, monotonic)
+        logged and tried again later. `new_client` makes a client that is not connected yet."""
+        connection = cls(options, lite, monotonic, new_client or _client)
         try:
             connection._client = await connection._connect()
         except PortError as error:
@@ -148,16 +156,24 @@ class Connection:
             await _discard(old)
         try:
             self._client = await self._connect()
-        except (PortError, OperatorError) as error:
+        except Exception as error:
+            # Also what pymilvus must not raise, and our own bugs: they cost this attempt, not all later ones.
             self._breaker.probe_failed(self._monotonic())
-            _LOG.info("%s still cannot be used: %s", self._options.target, error)
+            known = isinstance(error, PortError | OperatorError)
+            level = logging.INFO if known else logging.ERROR
+            _LOG.log(
+                level,
+                "%s still cannot be used: %s",
+                self._options.target,
+                error if known else describe(error),
+            )
         else:
             self._breaker.succeeded()
             _LOG.warning("%s is back", self._options.target)
 
     async def _connect(self) -> AsyncMilvusClient:
         """A client that is connected and has its collection; PortError or OperatorError otherwise."""
-        client = _client(self._options, self._lite)
+        client = self._new_client(self._options, self._lite)
         try:
             async with asyncio.timeout(self._options.timeout):
                 await prepare(client, self._options, self._lite)
@@ -223,6 +239,9 @@ def _start_error(error: Exception, options: MilvusOptions) -> Exception:
 
 
 async def _discard(client: AsyncMilvusClient) -> None:
-    with contextlib.suppress(TimeoutError):  # it is given up either way; its channel closes when collected
+    """Close it, if it can be closed: it is given up either way, and its channel closes when collected."""
+    try:
         async with asyncio.timeout(_CLOSE_TIMEOUT):
             await client.close()
+    except Exception as error:
+        _LOG.info("a client of Milvus was given up without being closed: %s", describe(error))

@@ -173,6 +173,11 @@ class MemoryStore:
         """Whether `put` would take this entry, were the store empty."""
         return size_of(entry) <= self._max_bytes
 
+    def has(self, entry: Entry) -> bool:
+        """Whether this entry, or a newer one in its place, is held. Does not count as a use."""
+        held = self._entries.get(entry.id)
+        return held is not None and held.created_at >= entry.created_at
+
     def purge(self, at: float) -> int:
         """Free every entry that is dead at `at`; how many. O(n): call it now and then, not per request."""
         dead = [entry.id for entry in self._entries.values() if at >= entry.expires_at]

@@ -1,8 +1,10 @@
-"""Memory in front of a store that lasts: what is near is answered here, what others stored is found there.
+"""Memory in front of a store that lasts: what was stored here, and what other routers stored.
 
-A Milvus server is shared with other routers, so it is asked whenever the front has nothing similar enough.
-An embedded Milvus belongs to this process alone: all it holds is loaded into the front once, and from then
-on it is only written. Knows nothing of pymilvus.
+A Milvus server is shared with other routers. It is asked for a question that is not word for word in the
+front, and its candidates are judged beside the front's: which of them may answer is the cache's decision,
+and no similarity in front makes it for certain (the encoder ignores case, so texts that differ may even have
+equal vectors). An embedded Milvus belongs to this process alone: all it holds is loaded into the front once,
+and from then on it is only written. Knows nothing of pymilvus.
 """
 
 from collections.abc import Sequence
@@ -21,8 +23,9 @@ _PURGED_AT_ONCE = 10_000
 
 
 class TieredStore:
-    """`similar_enough` is the cosine from which the front's best candidate makes asking the back pointless:
-    the similarity threshold of the cache. A back that fails never hides such a candidate.
+    """`similar_enough` is the least cosine of a candidate that may answer: the similarity threshold of the
+    cache. Such a candidate, found behind, is kept in front from then on; found in front, it is returned
+    even when the back fails.
 
     Over an exclusive back, the entries the front gives up are of no use to anybody: their ids are kept until
     `purge` deletes them behind it too.
@@ -59,10 +62,16 @@ class TieredStore:
         return far
 
     async def nearest(self, partition: str, vector: Vector, limit: int, at: float) -> Sequence[Candidate]:
+        """The best of both tiers. PortError when the back fails and the front has nothing similar enough."""
         near = await self._front.nearest(partition, vector, limit, at)
-        if self._exclusive or (near and near[0].similarity >= self._similar_enough):
+        if self._exclusive:
             return near
-        far = await self._back.nearest(partition, vector, limit, at)
+        try:
+            far = await self._back.nearest(partition, vector, limit, at)
+        except PortError:
+            if near and near[0].similarity >= self._similar_enough:
+                return near
+            raise
         for candidate in far:
             if candidate.similarity >= self._similar_enough:
                 self._warm(candidate.entry)
@@ -98,7 +107,9 @@ class TieredStore:
         await self._front.close()
 
     def _warm(self, entry: Entry) -> None:
-        if self._front.fits(entry):
+        """Keep `entry` in front, unless it is there: writing it again would make it the youngest, and the
+        back may be behind with an older answer."""
+        if self._front.fits(entry) and not self._front.has(entry):
             self._front.insert(entry)
 
     def _give_up(self, ids: Sequence[str]) -> None:

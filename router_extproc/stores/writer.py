@@ -12,6 +12,7 @@ from collections.abc import Callable
 from router_extproc.base.refusals import Failure
 from router_extproc.caching.entry import Entry
 from router_extproc.ports import Clock, PortError, Store
+from router_extproc.stores.memory import size_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -19,6 +20,8 @@ _LOG = logging.getLogger(__name__)
 class WriteQueue:
     """Made inside the event loop that uses it; its task runs until `close`.
 
+    At most `max_pending` entries wait, and at most `max_pending_bytes` bytes as `memory.size_of` charges
+    them; the one being written is beside both bounds.
     `put_timeout` (seconds) bounds each write. `on_failed` is told why a write failed. `on_dropped` is told
     how many entries were given up unwritten: they expired while waiting, or the queue was closed.
     """
@@ -29,17 +32,21 @@ class WriteQueue:
         max_pending: int,
         clock: Clock,
         *,
+        max_pending_bytes: int,
         put_timeout: float,
         on_dropped: Callable[[int], None],
         on_failed: Callable[[Failure], None],
     ) -> None:
         self._store = store
         self._max_pending = max_pending
+        self._max_pending_bytes = max_pending_bytes
         self._clock = clock
         self._put_timeout = put_timeout
         self._on_dropped = on_dropped
         self._on_failed = on_failed
-        self._pending: OrderedDict[str, Entry] = OrderedDict()
+        self._pending: OrderedDict[str, tuple[Entry, int]] = OrderedDict()
+        """Entries and what they are charged, by id."""
+        self._bytes = 0
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -52,14 +59,25 @@ class WriteQueue:
         """Entries waiting; the one being written is not counted."""
         return len(self._pending)
 
+    @property
+    def bytes(self) -> int:
+        """What the entries waiting are charged."""
+        return self._bytes
+
     def offer(self, entry: Entry) -> bool:
-        """Take `entry` to be written soon; False when the queue is full or closed.
+        """Take `entry` to be written soon; False when the queue is closed, or has no room for it.
 
         An entry waiting under the same id is replaced and keeps its turn: the newer answer is written once.
         """
-        if self._closed or (entry.id not in self._pending and len(self._pending) >= self._max_pending):
+        if self._closed:
             return False
-        self._pending[entry.id] = entry
+        size = size_of(entry)
+        _, freed = self._pending.get(entry.id, (None, 0))
+        count = len(self._pending) + (entry.id not in self._pending)
+        if count > self._max_pending or self._bytes - freed + size > self._max_pending_bytes:
+            return False
+        self._pending[entry.id] = entry, size
+        self._bytes += size - freed
         self._idle.clear()
         self._wake.set()
         return True
@@ -84,13 +102,15 @@ class WriteQueue:
         if left:
             self._on_dropped(left)
         self._pending.clear()
+        self._bytes = 0
         self._interrupted = 0
         self._idle.set()
 
     async def _run(self) -> None:
         while True:
             while self._pending:
-                _, entry = self._pending.popitem(last=False)
+                _, (entry, size) = self._pending.popitem(last=False)
+                self._bytes -= size
                 self._interrupted = 1
                 await self._write(entry)
                 self._interrupted = 0

@@ -49,6 +49,7 @@ def an_entry(
     completion: Completion | None = None,
     created_at: float = NOW,
     expires_at: float = NOW + 3600.0,
+    partial: bool = False,
 ) -> Entry:
     """The id is the digest of partition and text, as in production: the same question is the same entry."""
     return Entry(
@@ -62,6 +63,7 @@ def an_entry(
         reasoning=False,
         created_at=created_at,
         expires_at=expires_at,
+        partial=partial,
     )
 
 

@@ -49,6 +49,33 @@ def test_a_changed_policy_is_another_generation() -> None:
     assert compiled(classifier={"category_model": {"threshold": 0.6}}).generation != compiled().generation
 
 
+def models(**changes: Any) -> dict[str, Any]:
+    """The shipped `model_config` with one model changed; a value of None removes the key."""
+    document: dict[str, Any] = yaml.safe_load(SHIPPED.read_text())["model_config"]
+    model = document["qwen3-8b"] | changes
+    document["qwen3-8b"] = {key: value for key, value in model.items() if value is not None}
+    return {"model_config": document}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pricing": None},
+        {"pricing": {"prompt_per_1m": 9.0, "completion_per_1m": 9.0}},
+        {"preferred_endpoints": ["large", "medium"]},
+    ],
+)
+def test_a_model_s_price_and_servers_do_not_decide_routing(changes: dict[str, Any]) -> None:
+    assert compiled(**models(**changes)).generation == compiled().generation
+
+
+def test_a_model_s_reasoning_family_and_another_model_are_another_generation() -> None:
+    unswitched, one_more = models(reasoning_family=None), models()
+    one_more["model_config"]["one-more"] = {"preferred_endpoints": ["small"]}
+    generations = {compiled(**each).generation for each in ({}, unswitched, one_more)}
+    assert len(generations) == 3
+
+
 @pytest.mark.parametrize("changes", [{"listeners": {}}, {"limits": {"max_streams": 7}}])
 def test_what_does_not_decide_routing_is_the_same_generation(changes: dict[str, Any]) -> None:
     assert compiled(**changes).generation == compiled().generation

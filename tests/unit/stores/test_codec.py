@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from router_extproc.base.completion import Completion, Usage
 from router_extproc.base.refusals import Failure
 from router_extproc.ports import PortError
-from router_extproc.stores.codec import PIECE_BYTES, PIECES, entry_of, key, row_of
+from router_extproc.stores.codec import PIECE_BYTES, PIECES, VERSION, entry_of, key, row_of
 from tests.support.entries import DIMENSION, a_partition, an_entry
 
 HERE = a_partition("here")
@@ -26,9 +26,9 @@ completions = st.builds(
 )
 
 
-@given(completion=completions, text=st.text())
-def test_a_row_gives_the_entry_back(completion: Completion, text: str) -> None:
-    entry = an_entry(HERE, text, completion=completion)
+@given(completion=completions, text=st.text(), partial=st.booleans())
+def test_a_row_gives_the_entry_back(completion: Completion, text: str, partial: bool) -> None:
+    entry = an_entry(HERE, text, completion=completion, partial=partial)
     found = entry_of(row_of(entry), DIMENSION)
     assert dataclasses.replace(found, vector=entry.vector) == entry
     np.testing.assert_array_equal(found.vector, entry.vector)
@@ -63,6 +63,7 @@ def changed(**columns: Any) -> dict[str, Any]:
 
 
 DOCUMENT = changed()["payload0"]
+VERSIONED = f'"version":{VERSION}'
 
 
 @pytest.mark.parametrize(
@@ -70,8 +71,10 @@ DOCUMENT = changed()["payload0"]
     [
         changed(payload0=""),
         changed(payload0="{"),
-        changed(payload0=DOCUMENT.replace('"version":1', '"version":2')),
-        changed(payload0=DOCUMENT.replace('"version":1,', "")),
+        changed(payload0=DOCUMENT.replace(VERSIONED, f'"version":{VERSION - 1}')),
+        changed(payload0=DOCUMENT.replace(VERSIONED, f'"version":{VERSION + 1}')),
+        changed(payload0=DOCUMENT.replace(f"{VERSIONED},", "")),
+        changed(payload0=DOCUMENT.replace('"partial":false,', "")),
         changed(payload0=DOCUMENT.replace('"model"', '"other":1,"model"')),
         changed(payload0=DOCUMENT.replace('"reasoning":false', '"reasoning":"secret"')),
         changed(payload1="x"),
@@ -83,7 +86,7 @@ DOCUMENT = changed()["payload0"]
         changed(created_at="secret"),
         {},
     ],
-    ids=range(14),
+    ids=range(16),
 )
 def test_a_row_that_row_of_did_not_write_is_invalid_and_not_quoted(row: dict[str, Any]) -> None:
     with pytest.raises(PortError) as raised:
@@ -91,6 +94,11 @@ def test_a_row_that_row_of_did_not_write_is_invalid_and_not_quoted(row: dict[str
     assert raised.value.reason is Failure.INVALID
     assert "secret" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+def test_the_document_that_is_altered_above_has_what_is_altered() -> None:
+    for part in (f"{VERSIONED},", '"partial":false,', '"model"', '"reasoning":false'):
+        assert part in DOCUMENT
 
 
 @given(st.text())

@@ -72,6 +72,19 @@ async def test_lfu_keeps_the_entry_that_answers_most() -> None:
     assert store.insert(an_entry(HERE, "e")) == [an_entry(HERE, "d").id]
 
 
+async def test_has_knows_an_entry_and_what_it_replaced_without_using_it() -> None:
+    store = store_of(policy="lru", max_entries=2)
+    entry, newer = an_entry(HERE, "a"), an_entry(HERE, "a", created_at=NOW + 1)
+    assert not store.has(entry)
+    await store.put(entry)
+    await store.put(an_entry(HERE, "b"))
+    assert store.has(entry)
+    assert not store.has(newer)
+    assert store.insert(an_entry(HERE, "c")) == [entry.id]
+    await store.put(newer)
+    assert store.has(entry)
+
+
 async def test_bytes_are_bounded_and_counted_exactly() -> None:
     size = size_of(an_entry(HERE, "a", content="語" * 1000))
     assert size > 3000

@@ -77,21 +77,16 @@ async def test_an_entry_found_behind_is_in_front_from_then_on_until_it_expires()
         await store.get(HERE, entry.id, entry.expires_at)
 
 
-async def test_a_similar_enough_candidate_in_front_spares_the_back() -> None:
-    back = FakeBack()
+@pytest.mark.parametrize("cosine", [0.5, 0.86, 0.95, 1.0])
+async def test_no_candidate_in_front_hides_one_behind(cosine: float) -> None:
+    """The cache may refuse any candidate, whatever its similarity, and take the next."""
+    in_front, behind = similar("in front", cosine), similar("behind", 0.9)
+    back = FakeBack(behind)
     store = await tiers(back)
-    await store.put(similar("q", 0.86))
-    assert len(await store.nearest(HERE, QUERY, 4, NOW)) == 1
-    assert back.asked == []
-
-
-async def test_an_unlike_candidate_in_front_does_not_hide_a_like_one_behind() -> None:
-    unlike, like = similar("unlike", 0.5), similar("like", 0.9)
-    back = FakeBack(like)
-    store = await tiers(back)
-    await store.put(unlike)
+    await store.put(in_front)
     found = await store.nearest(HERE, QUERY, 4, NOW)
-    assert [each.entry.id for each in found] == [like.id, unlike.id]
+    best_first = sorted([(cosine, in_front.id), (0.9, behind.id)], reverse=True)
+    assert [each.entry.id for each in found] == [entry_id for _, entry_id in best_first]
     back.trouble = DOWN
     assert len(await store.nearest(HERE, QUERY, 4, NOW)) == 2
 
@@ -105,6 +100,29 @@ async def test_only_what_may_hit_warms_the_front() -> None:
         await store.nearest(HERE, QUERY, 4, NOW)
 
 
+async def test_an_older_answer_behind_does_not_replace_the_one_in_front() -> None:
+    back, newer = FakeBack(), similar("q", 1.0)
+    store = await tiers(back)
+    await store.put(newer)
+    back.entries = {(HERE, newer.id): similar("q", 1.0, created_at=NOW - 9)}
+    await store.nearest(HERE, QUERY, 4, NOW)
+    assert await store.get(HERE, newer.id, NOW) is newer
+
+
+async def test_being_found_behind_too_does_not_make_an_entry_in_front_younger() -> None:
+    back = FakeBack()
+    store = await tiers(back, max_entries=2)
+    oldest, younger = similar("oldest", 1.0), similar("younger", 0.1)
+    for entry in (oldest, younger):
+        await store.put(entry)
+    assert len(await store.nearest(HERE, QUERY, 4, NOW)) == 2
+    await store.put(similar("new", 0.1))
+    back.trouble = DOWN
+    assert await store.get(HERE, younger.id, NOW) is younger
+    with pytest.raises(PortError):
+        await store.get(HERE, oldest.id, NOW)
+
+
 async def test_both_tiers_together_keep_to_the_limit_and_the_newest_of_each_entry() -> None:
     back = FakeBack()
     store = await tiers(back)
@@ -115,7 +133,7 @@ async def test_both_tiers_together_keep_to_the_limit_and_the_newest_of_each_entr
     assert [each.entry for each in found] == [newer, back.entries[HERE, similar("r", 0.6).id]]
 
 
-async def test_a_failing_back_is_told_only_when_the_front_has_nothing() -> None:
+async def test_a_failing_back_is_told_only_when_the_front_has_nothing_similar_enough() -> None:
     back = FakeBack()
     store = await tiers(back)
     entry = similar("q", 0.9)

@@ -10,6 +10,7 @@ import pytest
 from router_extproc.base.refusals import Failure
 from router_extproc.caching.entry import Entry
 from router_extproc.ports import PortError, Store
+from router_extproc.stores.memory import size_of
 from router_extproc.stores.writer import WriteQueue
 from tests.support.entries import NOW, a_partition, an_entry
 from tests.support.ports import FakeClock, FakeStore, Held
@@ -25,13 +26,16 @@ class Writing:
 
 
 @asynccontextmanager
-async def writing(store: Store, max_pending: int = 3, at: float = NOW) -> AsyncIterator[Writing]:
+async def writing(
+    store: Store, max_pending: int = 3, max_pending_bytes: int = 1 << 20, at: float = NOW
+) -> AsyncIterator[Writing]:
     dropped: list[int] = []
     failed: list[Failure] = []
     queue = WriteQueue(
         store,
         max_pending,
         FakeClock(at),
+        max_pending_bytes=max_pending_bytes,
         put_timeout=0.05,
         on_dropped=dropped.append,
         on_failed=failed.append,
@@ -64,6 +68,48 @@ async def test_an_offer_to_a_full_queue_is_declined_at_once() -> None:
         held.release()
         assert await at_work.queue.drain(1.0)
         assert at_work.queue.offer(an_entry(HERE, "d"))
+
+
+@asynccontextmanager
+async def stuck(max_pending: int, max_pending_bytes: int) -> AsyncIterator[tuple[WriteQueue, Held]]:
+    """A queue that is writing an entry until it is released."""
+    held = Held()
+    async with writing(FakeStore(trouble=held), max_pending, max_pending_bytes) as at_work:
+        assert at_work.queue.offer(an_entry(HERE, "being written"))
+        await asyncio.wait_for(held.entered.wait(), 1.0)
+        yield at_work.queue, held
+
+
+async def test_the_bytes_that_wait_are_bounded_prompts_included() -> None:
+    small, large = an_entry(HERE, "a"), an_entry(HERE, "x" * 10_000)
+    async with stuck(100, 2 * size_of(large) + size_of(small)) as (queue, held):
+        assert queue.bytes == 0
+        assert queue.offer(large)
+        assert queue.offer(an_entry(HERE, "y" * 10_000))
+        assert not queue.offer(an_entry(HERE, "z" * 10_000))
+        assert queue.offer(small)
+        assert queue.bytes == 2 * size_of(large) + size_of(small)
+        assert not queue.offer(an_entry(HERE, "b"))
+        held.release()
+        assert await queue.drain(1.0)
+        assert queue.bytes == 0
+        assert queue.offer(large)
+
+
+async def test_an_entry_larger_than_the_bound_is_declined_even_when_nothing_waits() -> None:
+    async with writing(FakeStore(), max_pending_bytes=10_000) as at_work:
+        assert not at_work.queue.offer(an_entry(HERE, "x" * 10_000))
+
+
+async def test_a_replaced_entry_is_charged_once_and_kept_when_the_newer_one_has_no_room() -> None:
+    one = an_entry(HERE, "q", content="1" * 1000)
+    async with stuck(1, size_of(one)) as (queue, _):
+        assert queue.offer(one)
+        assert queue.offer(an_entry(HERE, "q", content="2" * 1000))
+        assert queue.bytes == size_of(one)
+        assert not queue.offer(an_entry(HERE, "q", content="3" * 1001))
+        assert queue.bytes == size_of(one)
+        assert len(queue) == 1
 
 
 async def test_an_entry_offered_again_while_it_waits_is_written_once_and_newest() -> None:
@@ -137,6 +183,7 @@ async def test_closing_gives_up_what_a_hanging_store_did_not_take() -> None:
             at_work.queue.offer(entry)
         await at_work.queue.close(0.0)
         assert at_work.dropped == [3]
+        assert at_work.queue.bytes == 0
         assert await at_work.queue.drain(0.0)
 
 
