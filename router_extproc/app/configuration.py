@@ -55,6 +55,18 @@ def topology_of(settings: Settings) -> Topology:
     )
 
 
+def place(address: Address) -> str:
+    """`HOST:PORT` as URLs and gRPC write it: an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
+    host = address.address
+    return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"
+
+
+def reachable(address: Address) -> str:
+    """Like `place`, from this machine: a listener on every interface is reached over loopback."""
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+    return place(Address(address=loopback.get(address.address, address.address), port=address.port))
+
+
 def _host_port(address: Address) -> HostPort:
     return HostPort(address.address, address.port)
 
@@ -87,7 +99,8 @@ def milvus_options(configuration: Configuration, *, encoder: str, dimension: int
     if milvus is None or path is None:
         return None
     connection, index = milvus.connection, milvus.collection.index
-    lookup = configuration.settings.semantic_cache.lookup_timeout_ms / 1000
+    # Less than the lookup's budget, so that what memory found is still in time when Milvus is not.
+    lookup = 0.8 * configuration.settings.semantic_cache.lookup_timeout_ms / 1000
     return MilvusOptions(
         target=_target(milvus, path),
         dimension=dimension,

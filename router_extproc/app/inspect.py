@@ -12,6 +12,7 @@ from router_extproc.caching.policy import CachePolicy
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision, decide, reasoning_fields
+from router_extproc.settings.schema import Pricing
 
 SHOWN = 5
 """How many domains `explain` prints."""
@@ -56,17 +57,20 @@ def explain(config: Path, prompt: str, *, as_json: bool) -> int:
     heads = {name: head.probabilities(vector) for name, head in mind.heads.items()}
     analysis = Analysis(vector, heads, mind.encoder.encoder, len(tokens.ids), tokens.truncated)
     decision = decide(plan.routing, None, analysis)
-    document = _document(plan, analysis, decision)
+    document = _document(plan, analysis, decision, settings.models[decision.route.model].pricing)
     sys.stdout.write(json.dumps(document) + "\n" if as_json else _text(document))
     return 0
 
 
-def _document(plan: Snapshot, analysis: Analysis, decision: Decision) -> dict[str, object]:
+def _document(
+    plan: Snapshot, analysis: Analysis, decision: Decision, pricing: Pricing | None
+) -> dict[str, object]:
     route = decision.route
     switch = reasoning_fields(plan.routing.families[route.model], route)
     return {
         "model": route.model,
         "reasoning": "on" if route.reasoning else "off",
+        "pricing": pricing.model_dump() if pricing else None,
         "rule": decision.rule.value,
         "category": decision.category,
         "confidence": round(decision.confidence, 4),
@@ -92,6 +96,12 @@ def _cache_document(policy: CachePolicy) -> dict[str, object]:
     }
 
 
+def _price(pricing: dict[str, object]) -> str:
+    return "{prompt_per_1m} and {completion_per_1m} {currency} per million tokens in and out".format(
+        **pricing
+    )
+
+
 WHY = {
     "auto_routing": "{category} at {confidence:.0%} reaches the threshold of {threshold:.0%}",
     "below_threshold": "the best domain has {confidence:.0%}, below the threshold of {threshold:.0%}",
@@ -104,7 +114,7 @@ def _text(document: dict[str, object]) -> str:
     ranked = list(shares.items())[:SHOWN] if isinstance(shares, dict) else []
     width = max((len(name) for name, _ in ranked), default=0)
     why = WHY[str(document["rule"])].format(**document)
-    cache = document["cache"]
+    cache, pricing = document["cache"], document["pricing"]
     lines = [
         f"model      {document['model']}, reasoning {document['reasoning']}",
         f"because    {why} ({document['rule']})",
@@ -113,6 +123,7 @@ def _text(document: dict[str, object]) -> str:
             f"{name:{width}}  {share:6.1%}  {'#' * round(share * 40)}" for name, share in ranked
         ),
         f"edits      {json.dumps(document['request_edits'])}",
+        f"price      {_price(pricing)}" if isinstance(pricing, dict) else "price      not configured",
         f"cache      {json.dumps(cache)}",
         f"encoder    {document['encoder']}, {document['tokens']} tokens"
         + (", truncated" if document["truncated"] else ""),

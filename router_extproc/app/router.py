@@ -1,6 +1,7 @@
 """The running router: every object built once, started in order, stopped in the reverse order."""
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
@@ -9,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from router_extproc.app.configuration import Configuration, milvus_options
+from router_extproc.app.configuration import Configuration, milvus_options, place, reachable
 from router_extproc.base.digest import digest
 from router_extproc.base.errors import OperatorError
 from router_extproc.base.refusals import Failure, Uncached
@@ -24,11 +25,11 @@ from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.ports import PortError, Store
 from router_extproc.routing.decide import DOMAIN
 from router_extproc.server.driver import Ports
-from router_extproc.server.http import probe, serve_api, serve_metrics
+from router_extproc.server.http import Check, probe, serve_api, serve_metrics
 from router_extproc.server.listener import Listener
 from router_extproc.server.servicer import Servicer
 from router_extproc.settings.compile import compile_snapshot
-from router_extproc.settings.schema import Address, Settings
+from router_extproc.settings.schema import Settings
 from router_extproc.stores.memory import MemoryStore
 from router_extproc.stores.milvus import MilvusStore
 from router_extproc.stores.options import Embedded
@@ -89,18 +90,14 @@ async def running(configuration: Configuration, mind: Mind) -> AsyncIterator[Lis
         stack.push_async_callback(store.close)
         writer = _writer(store, settings, clock, metrics)
         stack.push_async_callback(writer.close, WRITE_SECONDS)
-        housekeeping = asyncio.create_task(_purge(store, clock), name="cache-purge")
-        stack.callback(housekeeping.cancel)
+        stack.push_async_callback(_end, asyncio.create_task(_purge(store, clock), name="cache-purge"))
         ports = Ports(analyst, store, writer.offer, metrics, clock)
         servicer = Servicer(lambda: Exchange(plan, secrets.token_hex(8)), ports, settings.limits.max_streams)
         metrics.streams.set_function(lambda: servicer.streams)
-        place = settings.listeners.ext_proc
-        listener = Listener(
-            f"{_literal(place.address)}:{place.port}", servicer, settings.limits.max_body_bytes
-        )
+        listener = Listener(place(settings.listeners.ext_proc), servicer, settings.limits.max_body_bytes)
         await listener.start()
         stack.push_async_callback(listener.stop, GRACE_SECONDS)
-        await _serve_http(stack, settings, metrics)
+        await _serve_http(stack, settings, servicer, metrics)
         await listener.serving(True)
         log.info("serving generation %s with encoder %s", plan.generation, plan.encoder)
         yield listener
@@ -142,6 +139,7 @@ def _writer(store: Store, settings: Settings, clock: SystemClock, metrics: Metri
         store,
         settings.semantic_cache.max_pending_writes,
         clock,
+        max_pending_bytes=settings.semantic_cache.max_pending_bytes,
         put_timeout=WRITE_SECONDS,
         on_dropped=dropped,
         on_failed=failed,
@@ -157,25 +155,35 @@ async def _purge(store: MemoryStore | TieredStore, clock: SystemClock) -> None:
                 await store.purge(clock.now())
             else:
                 store.purge(clock.now())
-        except PortError as error:
-            log.warning("expired cache entries could not be removed: %s", error.reason)
+        except Exception as error:
+            # Whatever it was, the task must live: without it the store grows until the process ends.
+            log.warning("expired cache entries could not be removed: %s", type(error).__name__)
 
 
-async def _serve_http(stack: AsyncExitStack, settings: Settings, metrics: Metrics) -> None:
-    """Health, readiness and metrics. Ready means that a request through Envoy reaches a model."""
-    envoy, api, exposed = settings.listeners.envoy, settings.listeners.api, settings.listeners.metrics
-    through_envoy = probe(f"http://{_literal(_reachable(envoy))}:{envoy.port}/health", PROBE_SECONDS)
-    server = await serve_api(api.address, api.port, {"envoy": through_envoy})
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):  # the cancellation of the line above
+        await task
+
+
+async def _serve_http(
+    stack: AsyncExitStack, settings: Settings, servicer: Servicer, metrics: Metrics
+) -> None:
+    """Health, readiness and metrics."""
+    api, exposed = settings.listeners.api, settings.listeners.metrics
+    server = await serve_api(api.address, api.port, {"envoy": _through_envoy(settings, servicer)})
     stack.push_async_callback(server.stop)
     server = await serve_metrics(exposed.address, exposed.port, metrics.exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)
 
 
-def _reachable(address: Address) -> str:
-    """A listener on every interface is reached over loopback."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.address, address.address)  # noqa: S104
+def _through_envoy(settings: Settings, servicer: Servicer) -> Check:
+    """A request through Envoy reaches a model, and this router saw it pass: Envoy would also serve it
+    without us."""
+    passes = probe(f"http://{reachable(settings.listeners.envoy)}/health", PROBE_SECONDS)
 
+    async def check() -> bool:
+        seen = servicer.seen
+        return await passes() and servicer.seen > seen
 
-def _literal(host: str) -> str:
-    """IPv6 addresses in brackets (RFC 3986, section 3.2.2)."""
-    return f"[{host}]" if ":" in host else host
+    return check

@@ -12,6 +12,8 @@ from router_extproc.app.configuration import (
     Configuration,
     listening,
     load,
+    place,
+    reachable,
     simulated_models,
     topology_of,
 )
@@ -20,6 +22,7 @@ from router_extproc.app.router import Mind, running
 from router_extproc.app.serve import stop_signal
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.http import probe
+from router_extproc.settings.schema import Address
 from router_extproc.supervisor.envoy import envoy_command, envoy_program
 from router_extproc.supervisor.ports import require_free
 from router_extproc.supervisor.process import Child
@@ -61,7 +64,7 @@ def _open_state(configuration: Configuration, state: Path) -> None:
 
 
 async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Path, began: float) -> None:
-    stop = stop_signal()
+    stop, listeners = stop_signal(), configuration.settings.listeners
     async with AsyncExitStack() as stack:
         children = []
         if configuration.settings.simulator is not None:
@@ -75,18 +78,18 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
             ]
             children.append(await _start(stack, "the simulated pool", command, state / "pool.log"))
             for model in simulated_models(configuration):
-                url = f"http://{model.host}:{model.port}/health"
+                url = f"http://{reachable(Address(address=model.host, port=model.port))}/health"
                 await until(probe(url, 1.0), url, START_SECONDS, children=children, stop=stop)
                 say(f"{model.name} is simulated on {model.host}:{model.port}")
         await stack.enter_async_context(running(configuration, mind))
-        say(f"the router listens on {_place(configuration, 'ext_proc')}")
+        say(f"the router listens on {place(listeners.ext_proc)}")
         # Imported late: Envoy's typed messages take a second to load, and nothing else here needs them.
         from router_extproc.envoyconf.render import render_envoy
 
         rendered = state / "envoy.yaml"
         rendered.write_text(render_envoy(topology_of(configuration.settings)), encoding="utf-8")
         children.append(await _start(stack, "Envoy", envoy_command(envoy, rendered), state / "envoy.log"))
-        ready = f"http://{_place(configuration, 'api')}/ready"
+        ready = f"http://{reachable(listeners.api)}/ready"
         await until(probe(ready, 2.0), ready, START_SECONDS, children=children, stop=stop)
         if not stop.is_set():
             _announce(configuration, state, time.monotonic() - began)
@@ -121,17 +124,13 @@ def _addresses(configuration: Configuration) -> dict[str, tuple[str, int]]:
     return addresses
 
 
-def _place(configuration: Configuration, listener: str) -> str:
-    address = getattr(configuration.settings.listeners, listener)
-    return f"{address.address}:{address.port}"
-
-
 def _announce(configuration: Configuration, state: Path, seconds: float) -> None:
-    envoy = _place(configuration, "envoy")
+    listeners = configuration.settings.listeners
+    envoy = reachable(listeners.envoy)
     write: Callable[[str], int] = sys.stdout.write
     write(
         f"ready in {seconds:.1f} s: http://{envoy} (OpenAI API), "
-        f"http://{_place(configuration, 'api')}/ready, http://{_place(configuration, 'metrics')}/metrics; "
+        f"http://{reachable(listeners.api)}/ready, http://{reachable(listeners.metrics)}/metrics; "
         f"logs in {state}/; Ctrl-C stops everything. Try this twice, and look at the headers:\n"
     )
     write(

@@ -25,5 +25,11 @@ a client that could set it would choose the address Envoy connects to."""
 INTERNAL = (SELECTED_MODEL, VSR_CATEGORY, VSR_REASONING, VSR_MODEL, VSR_CACHE_HIT, VSR_DESTINATION)
 """Never accepted from a client: they carry this router's own decisions."""
 
-CREDENTIALS = ("authorization", "x-api-key", "api-key", "openai-organization", "openai-project")
-"""Request fields that identify who asks; together they are the tenant of the cache."""
+SECRETS = ("authorization", "x-api-key", "api-key")
+"""Request fields that carry a client's secret. Without one there is no tenant, and no cache."""
+
+ACCOUNTS = ("openai-organization", "openai-project")
+"""Request fields that tell accounts of one secret apart. Anybody may send them: alone they prove nothing."""
+
+AUTH_SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "token"})
+"""An authorization that is only one of these words carries no secret (RFC 9110, section 11.6.2)."""

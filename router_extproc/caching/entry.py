@@ -12,7 +12,9 @@ class Entry:
 
     `id` is the digest of `partition` and `text`: writing the same question twice replaces the entry.
     `partition` is the isolation key (see `identity`); no lookup may cross it. Times are Unix seconds.
-    `prompt` and `completion` are user data: they are stored, and never logged.
+    `text` and `completion` are user data: they are stored, and never logged. `partial` says that `vector`
+    covers only the beginning of `text`, which the encoder's window could not hold: such an entry is found
+    by its id, never by meaning.
     """
 
     id: str
@@ -25,6 +27,7 @@ class Entry:
     reasoning: bool
     created_at: float
     expires_at: float
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,17 @@
 
 Sentence vectors place opposites side by side: "enable X" and "disable X" are nearer than many
 paraphrases. This guard compares what vectors blur: numbers, negation, opposites, members of closed
-classes, names, quoted text and code. It refuses when in doubt, because a wrong hit costs more than a
-miss. Word lists are English; numbers, names, code and quotes are compared in any language. Linear in
-the length of the texts.
+classes, names, the order of words, quoted text and code. It refuses when in doubt, because a wrong hit
+costs more than a miss. The encoder and the word lists know English; words of other scripts must be the
+same. Every pattern is of fixed length or free of overlap, so the cost is linear in the texts.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from router_extproc.caching.lexicon import CLASSES, NEGATIONS, NUMERALS, OPPOSITES, PREFIXES
+from router_extproc.caching.lexicon import CLASSES, FUNCTION_WORDS, NEGATIONS, NUMERALS, OPPOSITES, PREFIXES
 
 
 class Difference(StrEnum):
@@ -24,8 +23,15 @@ class Difference(StrEnum):
     OPPOSITE = "opposite"
     CLASS = "class"
     NAME = "name"
+    SCRIPT = "script"
     CODE = "code"
     QUOTE = "quote"
+    ORDER = "order"
+
+
+def same_question(a: str, b: str) -> bool:
+    """Whether an answer to `b` may answer `a`, given that their vectors are near enough."""
+    return a == b or agree(a, b) is None
 
 
 def agree(a: str, b: str) -> Difference | None:
@@ -39,27 +45,32 @@ def agree(a: str, b: str) -> Difference | None:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the guard sees in a text. Words are case-folded; `names` are those capitalised inside a
-    sentence or written in capitals throughout."""
+    """What the guard sees in a text, in the text's order. Words are case-folded; `names` are those
+    capitalised inside a sentence or written in capitals throughout; `foreign` those not in ASCII."""
 
-    words: frozenset[str]
-    numbers: Counter[str]
+    words: tuple[str, ...]
+    vocabulary: frozenset[str]
+    numbers: tuple[str, ...]
     negations: int
     names: frozenset[str]
+    foreign: tuple[str, ...]
     code: frozenset[str]
     quotes: frozenset[str]
 
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
-_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|\u201c([^\u201d]+)\u201d")
-_CODE = re.compile(
-    r"(?<!\w)--?[A-Za-z][\w-]*"  # flags
-    r"|[\w.~-]*[/\\][\w./\\-]+"  # paths
-    r"|\w+_\w+|\b[a-z]+[A-Z]\w*|\w+\(\)"  # identifiers
-    r"|\b\w+\.[a-z]\w*\b"  # file and module names
-    r"|\b[A-Za-z](?:\+\+|#)|[<>=!]=|[<>]"  # languages and operators of one symbol
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*|[+*/%=^\u00d7\u00f7\u2212]|(?<=[\s\d])-(?=[\s\d])|[^\W\d_]+")
+"""Digits, signs of arithmetic, and words, which may be numerals."""
+
+_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|\u201c([^\u201c\u201d]+)\u201d")
+_CODE_SIGN = re.compile(
+    r"^--?[A-Za-z]"  # a flag
+    r"|[/\\]|\w_\w|[a-z][A-Z]|\(\)"  # a path, an identifier, a call
+    r"|\w\.[a-z]"  # a file or a module
+    r"|[A-Za-z](?:\+\+|#)|[<>=!]=|[<>]"  # C++, C#, an operator
 )
+"""What makes a word code."""
+
 _SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*)[\"'`(\u201c]*$")
 
 
@@ -71,16 +82,33 @@ def _read(text: str) -> _Reading:
         inside = not _SENTENCE_START.search(text[max(0, match.start() - 8) : match.start()])
         if (len(word) > 1 and word.isupper()) or (inside and word[0].isupper() and word != "I"):
             names.add(word.casefold().removesuffix("'s").removesuffix("\u2019s"))
-    numbers = Counter(_NUMBER.findall(text))
-    numbers.update(NUMERALS[word] for word in words if word in NUMERALS)
     return _Reading(
-        words=frozenset(words),
-        numbers=numbers,
+        words=tuple(words),
+        vocabulary=frozenset(words),
+        numbers=tuple(_numbers(text)),
         negations=sum(w in NEGATIONS or w.endswith(("n't", "n\u2019t")) for w in words),
         names=frozenset(names),
-        code=frozenset(_CODE.findall(text)),
+        foreign=tuple(word for word in words if not word.replace("\u2019", "'").isascii()),
+        code=frozenset(word for word in map(_bare, text.split()) if _CODE_SIGN.search(word)),
         quotes=frozenset("".join(groups).casefold() for groups in _QUOTED.findall(text)),
     )
+
+
+def _numbers(text: str) -> list[str]:
+    """Numbers and signs between them, numerals as digits."""
+    found = []
+    for token in _NUMBER.findall(text):
+        if token[0].isalpha():
+            if token.casefold() in NUMERALS:
+                found.append(NUMERALS[token.casefold()])
+        else:
+            found.append(token)
+    return found
+
+
+def _bare(word: str) -> str:
+    """A word without the punctuation of the sentence around it."""
+    return word.rstrip(".,;:!?\"'`)").lstrip("\"'`(")
 
 
 def _numbers_differ(a: _Reading, b: _Reading) -> bool:
@@ -91,7 +119,8 @@ def _negation_differs(a: _Reading, b: _Reading) -> bool:
     """A cue more or less, or a word that meets its own negated form ("stable", "unstable")."""
     if a.negations != b.negations:
         return True
-    return _negated(a.words - b.words, b.words - a.words) or _negated(b.words - a.words, a.words - b.words)
+    only_a, only_b = a.vocabulary - b.vocabulary, b.vocabulary - a.vocabulary
+    return _negated(only_a, only_b) or _negated(only_b, only_a)
 
 
 def _negated(plain: frozenset[str], other: frozenset[str]) -> bool:
@@ -99,17 +128,31 @@ def _negated(plain: frozenset[str], other: frozenset[str]) -> bool:
 
 
 def _opposites_meet(a: _Reading, b: _Reading) -> bool:
-    only_a, only_b = a.words - b.words, b.words - a.words
+    only_a, only_b = a.vocabulary - b.vocabulary, b.vocabulary - a.vocabulary
     return any(not OPPOSITES[word].isdisjoint(only_b) for word in only_a if word in OPPOSITES)
 
 
 def _classes_differ(a: _Reading, b: _Reading) -> bool:
-    return any((a.words & members) != (b.words & members) for members in CLASSES)
+    """Other members, or the same in another order: from miles to kilometres is not back again."""
+    return any(_only(a, members) != _only(b, members) for members in CLASSES)
+
+
+def _only(reading: _Reading, kept: frozenset[str]) -> tuple[str, ...]:
+    if reading.vocabulary.isdisjoint(kept):
+        return ()
+    return tuple(word for word in reading.words if word in kept)
 
 
 def _names_differ(a: _Reading, b: _Reading) -> bool:
-    """A name of one text must at least be a word of the other, whatever its case there."""
-    return not (a.names <= b.words | b.names and b.names <= a.words | a.names)
+    """A name of one text must at least be a word of the other, whatever its case there, and in order."""
+    names = a.names | b.names
+    if not (a.names <= b.vocabulary | b.names and b.names <= a.vocabulary | a.names):
+        return True
+    return _only(a, names) != _only(b, names)
+
+
+def _scripts_differ(a: _Reading, b: _Reading) -> bool:
+    return a.foreign != b.foreign
 
 
 def _code_differs(a: _Reading, b: _Reading) -> bool:
@@ -120,12 +163,21 @@ def _quotes_differ(a: _Reading, b: _Reading) -> bool:
     return a.quotes != b.quotes
 
 
+def _order_differs(a: _Reading, b: _Reading) -> bool:
+    """The same content words in another order: who does what to whom has changed places."""
+    one = [word for word in a.words if word not in FUNCTION_WORDS]
+    two = [word for word in b.words if word not in FUNCTION_WORDS]
+    return one != two and sorted(one) == sorted(two)
+
+
 _CHECKS: tuple[tuple[Difference, Callable[[_Reading, _Reading], bool]], ...] = (
     (Difference.NUMBER, _numbers_differ),
     (Difference.NEGATION, _negation_differs),
     (Difference.OPPOSITE, _opposites_meet),
     (Difference.CLASS, _classes_differ),
     (Difference.NAME, _names_differ),
+    (Difference.SCRIPT, _scripts_differ),
     (Difference.CODE, _code_differs),
     (Difference.QUOTE, _quotes_differ),
+    (Difference.ORDER, _order_differs),
 )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from router_extproc.base.digest import digest
 from router_extproc.base.headers import Headers
-from router_extproc.base.names import CREDENTIALS
+from router_extproc.base.names import ACCOUNTS, AUTH_SCHEMES, SECRETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +28,27 @@ class Identity:
 
 
 def tenant_of(headers: Headers) -> str | None:
-    """The tenant: a digest of every credential field the client sent, or None when it sent none.
+    """The tenant: a digest of the client's secrets and accounts, or None when it sent no secret.
 
-    The credential is what a client cannot forge without being that client. Its digest, never its
-    value, leaves this function.
+    A secret is what a client cannot forge without being that client. Its digest, never its value,
+    leaves this function.
     """
-    values = [(name, value) for name in CREDENTIALS for value in headers.all(name) if value]
-    if not values:
+    secrets = [(name, value) for name in SECRETS for value in headers.all(name) if _is_secret(value)]
+    if not secrets:
         return None
-    return digest("tenant", (part.encode("latin-1") for pair in values for part in pair))
+    accounts = [(name, value) for name in ACCOUNTS for value in headers.all(name)]
+    return digest("tenant", (part.encode("latin-1") for pair in secrets + accounts for part in pair))
+
+
+def _is_secret(value: str) -> bool:
+    return value.strip().lower() not in AUTH_SCHEMES | {""}
 
 
 def identify(
     *,
     tenant: str,
     model: str,
+    query: str,
     context: Sequence[bytes],
     frame: bytes,
     params: Mapping[str, bytes],
@@ -52,12 +58,14 @@ def identify(
 ) -> Identity:
     """The identity of a request.
 
-    `model` is the name the client asked for, aliases of the router folded into one. `context` holds the
+    `model` is the name the client asked for, aliases of the router folded into one. `query` is the query
+    of the request's path, which some servers read settings from. `context` holds the
     messages before the last, `frame` the last message without its content, `params` every other field
     of the request: all as canonical JSON. `generation` identifies the routing policy, so that a changed
     policy never serves answers chosen by the one before.
     """
     parts = [tenant.encode(), model.encode(), encoder.encode(), generation.encode(), frame]
+    parts.append(query.encode("latin-1"))
     parts.append(b"%d" % len(context))
     parts.extend(context)
     for name in sorted(params):

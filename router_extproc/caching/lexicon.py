@@ -6,13 +6,29 @@ NEGATIONS = frozenset(
     "not no never without cannot neither nor non none nothing except excluding lack lacks lacking".split()
 )
 PREFIXES = ("non", "un", "in", "im", "il", "ir", "dis", "de", "anti", "mis")
-NUMERALS = MappingProxyType(
-    # "one" is a pronoun more often than a count.
-    {
-        w: str(n)
-        for n, w in enumerate("zero . two three four five six seven eight nine ten eleven twelve".split())
-    }
+
+
+def _numerals() -> dict[str, str]:
+    """Words for numbers as digits, ordinals apart. "One" is left out: a pronoun more often than a count."""
+    units = "zero . two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+    tens = "twenty thirty forty fifty sixty seventy eighty ninety"
+    large = "hundred thousand million billion trillion dozen half quarter double triple twice thrice"
+    ordinals = "second third fourth fifth sixth seventh eighth ninth tenth"
+    found = {word: str(value) for value, word in enumerate(units.split()) if word != "."}
+    found |= {word: str(10 * value) for value, word in enumerate(tens.split(), start=2)}
+    found |= {word: word for word in large.split()}
+    return found | {word: f"{value}." for value, word in enumerate(ordinals.split(), start=2)}
+
+
+NUMERALS = MappingProxyType(_numerals())
+
+FUNCTION_WORDS = frozenset(
+    "a an the of to in on at by for with from into onto as is are was were be been being am do does did "
+    "doing done have has had can could will would shall should may might must what which who whom whose "
+    "when where why how that this these those there it its i me my we us our you your he she they them "
+    "their and or but if so then than please tell explain give show".split()
 )
+"""Words whose place in a sentence says little about what is asked."""
 
 
 def _opposites(table: str) -> MappingProxyType[str, frozenset[str]]:
@@ -59,7 +75,24 @@ send sends sending | receive receives receiving
 upload uploads uploading | download downloads downloading
 true | false
 valid | invalid
-cause causes | cure cures treat treatment prevention
+cause causes | cure cures treat treatment prevention effect effects consequence consequences symptom symptoms
+plus sum | minus difference
+multiply multiplied times | divide divided over
+advise | warn
+safe safely | dangerous
+legal | illegal
+public | private
+income revenue | expense expenses cost costs
+parent parents | child children
+teacher | student
+employer | employee
+landlord | tenant
+male man men boy | female woman women girl
+day | night
+summer | winter
+morning | evening
+strength strengths | weakness weaknesses
+similarities | differences
 asset assets | liability liabilities
 import | export
 ascending | descending

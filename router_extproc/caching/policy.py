@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from router_extproc.base.headers import Headers
 from router_extproc.base.refusals import Uncached
 from router_extproc.caching.entry import Candidate
-from router_extproc.caching.guard import agree
+from router_extproc.caching.guard import same_question
 from router_extproc.caching.identity import Identity
 
 
@@ -81,9 +81,9 @@ def choose(policy: CachePolicy, identity: Identity, candidates: Sequence[Candida
         entry = candidate.entry
         if candidate.similarity < policy.threshold:
             break
-        if entry.partition != identity.partition or at >= entry.expires_at:
+        if entry.partition != identity.partition or at >= entry.expires_at or entry.partial:
             continue
-        if entry.text == identity.text or agree(identity.text, entry.text) is None:
+        if same_question(identity.text, entry.text):
             return Choice(candidate, refused)
         refused += 1
     return Choice(None, refused)

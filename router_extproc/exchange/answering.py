@@ -2,6 +2,7 @@
 
 from router_extproc.base.completion import Unfoldable
 from router_extproc.base.headers import HeaderEdits
+from router_extproc.base.names import INTERNAL
 from router_extproc.base.refusals import Uncached
 from router_extproc.caching.entry import Entry
 from router_extproc.caching.policy import may_record, media_type
@@ -35,7 +36,10 @@ def on_request_trailers(stage: Forwarded, event: RequestTrailers, plan: Snapshot
 def on_response_headers(stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
     """Tell the client what was chosen; watch the body only if it may fill the cache."""
     decision = stage.decision
-    edits = HeaderEdits(set=selection_headers(decision.route.model, decision.category, stage.reasoning))
+    said = selection_headers(decision.route.model, decision.category, stage.reasoning)
+    # What an upstream says under our names would be taken for ours.
+    forged = tuple(name for name in INTERNAL if name not in dict(said))
+    edits = HeaderEdits(set=said, remove=forged)
     answered = Answered(decision.route.model, _status(event), at - stage.started)
     if stage.fill is None:
         return Done(), (Reply(Phase.RESPONSE_HEADERS, edits), answered, Close())
@@ -85,5 +89,6 @@ def _keep(stage: Recording, plan: Snapshot, at: float) -> tuple[Effect, ...]:
         reasoning=bool(stage.reasoning),
         created_at=at,
         expires_at=at + plan.cache.ttl,
+        partial=fill.partial,
     )
     return (Store(entry),)

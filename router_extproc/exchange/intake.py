@@ -42,7 +42,8 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
         return _pass_by(event.headers, reason)
     if event.end_of_stream:
         return _reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
-    return AwaitBody(stage.ident, tenant_of(event.headers), at), (Reply(Phase.REQUEST_HEADERS),)
+    query = event.headers.get(":path").partition("?")[2]
+    return AwaitBody(stage.ident, tenant_of(event.headers), query, at), (Reply(Phase.REQUEST_HEADERS),)
 
 
 def not_ours(event: RequestHeaders) -> Bypass | None:
@@ -88,7 +89,7 @@ def on_no_body(stage: AwaitBody, event: RequestTrailers, plan: Snapshot, at: flo
 
 def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot) -> Step:
     """The exact tier first: it costs no model. Without a place in the cache, straight to the encoder."""
-    identity = _identity(stage.tenant, chat, model, plan)
+    identity = _identity(stage, chat, model, plan)
     if isinstance(identity, Uncached):
         asked = Asked(stage.ident, chat, model, None, stage.started)
         return analyse(asked, plan, (CacheSkipped(identity, storing=False),))
@@ -98,9 +99,9 @@ def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot)
 
 
 def _identity(
-    tenant: str | None, chat: ChatRequest, model: str | None, plan: Snapshot
+    stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot
 ) -> Identity | Uncached:
-    last = chat.turns[-1]
+    last, tenant = chat.turns[-1], stage.tenant
     text = last.text if last.role == "user" else None
     refused = may_ask(plan.cache, tenant, text, chat.params)
     if refused is not None or tenant is None or text is None:
@@ -108,6 +109,7 @@ def _identity(
     return identify(
         tenant=tenant,
         model=model or "auto",
+        query=stage.query,
         context=[turn.canonical for turn in chat.turns[:-1]],
         frame=chat.frame,
         params=chat.params,

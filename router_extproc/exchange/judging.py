@@ -68,6 +68,10 @@ def on_analysis(stage: AwaitAnalysis, event: AnalysisReady, plan: Snapshot, at: 
     decision = decide(plan.routing, asked.model, analysis)
     if asked.identity is None:
         return _forward(asked, decision, analysis, plan, at)
+    if analysis.truncated:
+        # Texts that begin alike may ask different things where the encoder no longer looked.
+        notes = (CacheMiss(0), CacheSkipped(Uncached.TRUNCATED, storing=False))
+        return _forward(asked, decision, analysis, plan, at, notes)
     lookup = LookupSimilar(
         asked.identity.partition, analysis.vector, plan.cache.candidates, plan.cache.lookup_timeout
     )
@@ -144,7 +148,7 @@ def _forward(
         reasoning = None if own_setting else route.reasoning
     fill = None
     if asked.identity is not None and analysis is not None:
-        fill = Fill(asked.identity, analysis.vector)
+        fill = Fill(asked.identity, analysis.vector, analysis.truncated)
     edits = HeaderEdits(
         set=((SELECTED_MODEL, route.model),),
         # A compressed answer could not be read for the cache; an uncompressed one suits every client.

@@ -23,10 +23,11 @@ class Start:
 @dataclass(frozen=True, slots=True)
 class AwaitBody:
     """A chat completion's headers were let through; its body comes next. `tenant` is None without a
-    credential."""
+    secret; `query` is the query of the request's path."""
 
     ident: str
     tenant: str | None
+    query: str
     started: float
 
 
@@ -68,10 +69,11 @@ class AwaitSimilar:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What an entry needs beside the answer."""
+    """What an entry needs beside the answer. `partial`: the vector covers only the text's beginning."""
 
     identity: Identity
     vector: Vector = field(repr=False)
+    partial: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ class Servicer:
         self._new_exchange = new_exchange
         self._ports = ports
         self._max_streams = max_streams
+        self._seen = 0
         self._streams: set[asyncio.Task[Any]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -46,6 +47,11 @@ class Servicer:
     def streams(self) -> int:
         """Streams that are open now."""
         return len(self._streams)
+
+    @property
+    def seen(self) -> int:
+        """Streams that were ever opened."""
+        return self._seen
 
     def handler(self) -> "grpc.GenericRpcHandler[Any, Any]":
         """What a gRPC server needs to route calls here."""
@@ -60,6 +66,7 @@ class Servicer:
         """One stream. Cancellation, Envoy's normal way to end a stream, passes through to grpc.aio:
         a handler that swallows it leaks native memory there (grpc/grpc#43360)."""
         task = asyncio.current_task()
+        self._seen += 1
         if task is None or len(self._streams) >= self._max_streams:
             self._ports.telemetry.note(PortFailed("streams", Failure.OVERLOADED))
             return

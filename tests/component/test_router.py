@@ -18,6 +18,7 @@ from router_extproc.app.router import Mind, running
 from router_extproc.base.completion import Completion, Usage
 from router_extproc.base.names import INTERNAL
 from router_extproc.llm.render import render_json, render_sse
+from router_extproc.server.http import probe
 from tests.support.encoder import real_bundle
 from tests.support.envoy import EnvoyProcess
 from tests.support.processes import wait_until
@@ -311,3 +312,15 @@ async def test_while_the_router_is_away_the_default_model_answers(tmp_path: Path
             answer = await ask(session, envoy.url, question())
             assert (answer.status, answer.body) == (200, JSON)
             assert upstream.requests[0].json() == question()
+
+
+async def test_it_is_not_ready_while_envoy_serves_without_it(tmp_path: Path) -> None:
+    """Something answers where Envoy should, and does not ask the router."""
+    async with ScriptedUpstream(json_answer({"status": "up"})) as other:
+        address = {"address": "127.0.0.1", "port": other.port}
+        configuration = load(write_configuration(tmp_path, listeners={"envoy": address}))
+        api = configuration.settings.listeners.api
+        async with running(configuration, Mind.load(real_bundle(), configuration.settings)):
+            assert not await probe(f"http://127.0.0.1:{api.port}/ready", 5.0)()
+            assert other.requests[0].target == "/health"
+            assert await probe(f"http://127.0.0.1:{api.port}/health", 5.0)()

@@ -66,10 +66,11 @@ def analysis(**domains: float) -> Analysis:
 
 
 def chat_headers(*extra: tuple[str, str], credential: str = "Bearer k1") -> RequestHeaders:
-    pairs = [(":method", "POST"), (":path", "/v1/chat/completions"), ("content-type", "application/json")]
+    """`extra` fields replace those of the same name."""
+    fields = {":method": "POST", ":path": "/v1/chat/completions", "content-type": "application/json"}
     if credential:
-        pairs.append(("authorization", credential))
-    return RequestHeaders(Headers.of([*pairs, *extra]), end_of_stream=False)
+        fields["authorization"] = credential
+    return RequestHeaders(Headers.of((fields | dict(extra)).items()), end_of_stream=False)
 
 
 QUESTION = '{"model":"auto","messages":[{"role":"user","content":"Add 2 and 2."}]}'

@@ -43,7 +43,9 @@ def test_the_embedded_store_s_folder_is_relative_to_its_file() -> None:
     assert options is not None
     assert options.target == Embedded((ROOT / ".data" / "milvus.db").resolve())
     assert (options.dimension, options.m, options.ef_construction, options.ef) == (384, 16, 64, 64)
-    assert (options.consistency, options.timeout, options.call_timeout) == ("Bounded", 10.0, 0.05)
+    assert (options.consistency, options.timeout) == ("Bounded", 10.0)
+    # Inside the lookup's budget of 50 ms, so that a hanging store leaves time for the answer from memory.
+    assert options.call_timeout == pytest.approx(0.04)
 
 
 def server(connection: dict[str, object]) -> Configuration:

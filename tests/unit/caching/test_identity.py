@@ -8,6 +8,7 @@ from router_extproc.caching.identity import Identity, identify, tenant_of
 BASE = {
     "tenant": "t1",
     "model": "auto",
+    "query": "",
     "context": [b'{"content":"Be kind.","role":"system"}'],
     "frame": b'{"role":"user"}',
     "params": {"temperature": b"0.7"},
@@ -26,6 +27,7 @@ def identity(**changes: object) -> Identity:
     [
         {"tenant": "t2"},
         {"model": "qwen3-8b"},
+        {"query": "api-version=2"},
         {"context": []},
         {"context": [b'{"content":"Be rude.","role":"system"}']},
         {"context": [b'{"content":"Be kind.","role":"system"}', b"{}"]},
@@ -68,10 +70,22 @@ def test_the_tenant_is_a_digest_of_the_credential() -> None:
 
 def test_two_credentials_are_another_tenant_than_one() -> None:
     one = tenant_of(Headers.of([("authorization", "a")]))
+    assert one is not None
     assert one != tenant_of(Headers.of([("authorization", "a"), ("openai-organization", "o")]))
     assert one != tenant_of(Headers.of([("authorization", "a"), ("authorization", "b")]))
 
 
-@pytest.mark.parametrize("pairs", [[], [("authorization", "")], [("cookie", "a=b")]])
-def test_without_a_credential_there_is_no_tenant(pairs: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [],
+        [("authorization", "")],
+        [("authorization", "Bearer")],
+        [("authorization", " basic ")],
+        [("x-api-key", " ")],
+        [("cookie", "a=b")],
+        [("openai-organization", "acme"), ("openai-project", "p")],
+    ],
+)
+def test_without_a_secret_there_is_no_tenant(pairs: list[tuple[str, str]]) -> None:
     assert tenant_of(Headers.of(pairs)) is None

@@ -193,6 +193,8 @@ async def test_the_text_being_run_has_a_place_in_the_bound() -> None:
     await bench.worker.submitted.wait()
     _, refused = await bench.ask("b", "c")
     assert await _failure(refused) is Failure.OVERLOADED
+    await bench.serve()
+    await bench.serve()
     await bench.analyst.close()
 
 

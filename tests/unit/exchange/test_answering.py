@@ -4,6 +4,7 @@ import pytest
 
 from router_extproc.base.completion import Completion, Usage
 from router_extproc.base.headers import Headers
+from router_extproc.base.names import INTERNAL
 from router_extproc.base.refusals import Uncached
 from router_extproc.exchange.effects import (
     Answered,
@@ -64,6 +65,14 @@ def test_the_client_is_told_what_was_chosen() -> None:
     }
 
 
+@pytest.mark.parametrize("fill", [True, False])
+def test_an_upstream_cannot_speak_under_the_router_s_names(fill: bool) -> None:
+    first = chat_headers() if fill else chat_headers(credential="")
+    reply = play([first, chat_body(), response_headers()]).replies()[-1]
+    assert isinstance(reply, Reply)
+    assert {name for name, _ in reply.edits.set} | set(reply.edits.remove) == set(INTERNAL)
+
+
 def test_trailers_end_an_answer_too() -> None:
     transcript = play([*ASK, response_headers(), *pieces(JSON, ends=False), ResponseTrailers()])
     assert transcript.effects[-3] == Reply(Phase.RESPONSE_TRAILERS)
@@ -86,6 +95,7 @@ def headers(*pairs: tuple[str, str], end_of_stream: bool = False) -> ResponseHea
         (headers((":status", "201")), Uncached.STATUS),
         (headers(("content-type", "text/html")), Uncached.CONTENT_TYPE),
         (headers(("content-encoding", "gzip")), Uncached.CONTENT_ENCODING),
+        (headers(("content-encoding", "br")), Uncached.CONTENT_ENCODING),
         (headers(end_of_stream=True), Uncached.EMPTY),
     ],
 )

@@ -27,7 +27,7 @@ from router_extproc.exchange.events import (
     RequestTrailers,
     ResponseHeaders,
 )
-from tests.support.play import chat_body, chat_headers, play, response_headers
+from tests.support.play import PLAN, QUESTION, chat_body, chat_headers, play, response_headers
 
 
 def headers(**changes: str) -> RequestHeaders:
@@ -117,6 +117,13 @@ def test_bad_requests_get_an_error_in_openai_s_shape(
     assert set(error) == {"message", "type", "param", "code"}
     assert (error["type"], error["param"]) == ("invalid_request_error", param)
     assert transcript.effects[-1] == Rejected(reason)
+
+
+@pytest.mark.parametrize(("over", "passes"), [(0, True), (1, False)])
+def test_the_limit_itself_is_allowed(over: int, passes: bool) -> None:
+    text = QUESTION + " " * (PLAN.max_body_bytes + over - len(QUESTION))
+    replies = play([chat_headers(), chat_body(text)]).replies()
+    assert isinstance(replies[-1], Reply) is passes
 
 
 @pytest.mark.parametrize("second", [RequestTrailers(), None])

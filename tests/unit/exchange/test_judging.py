@@ -15,9 +15,21 @@ from router_extproc.exchange.effects import (
     LookupExact,
     LookupSimilar,
     PortFailed,
+    Reply,
     Routed,
 )
-from tests.support.play import AT, Ports, analysis, chat_body, chat_headers, play, vector
+from router_extproc.llm.render import render_json
+from tests.support.play import (
+    AT,
+    Ports,
+    analysis,
+    chat_body,
+    chat_headers,
+    pieces,
+    play,
+    response_headers,
+    vector,
+)
 
 COMPLETION = Completion("large", "Four.\n\n```\n4\n```", "stop", usage=Usage(9, 3))
 
@@ -112,6 +124,28 @@ def test_what_may_not_answer_is_a_miss(ports: Ports, guarded: int) -> None:
     assert CacheMiss(guarded) in transcript.effects
 
 
+def test_a_text_longer_than_the_window_is_never_compared_by_meaning() -> None:
+    ports = Ports(analyse=lambda effect: replace(analysis(), truncated=True), similar=never)
+    answer = bytes_of(COMPLETION)
+    transcript = play([chat_headers(), chat_body(), response_headers(), *pieces(answer)], ports)
+    assert CacheSkipped(Uncached.TRUNCATED, storing=False) in transcript.effects
+    assert [store.entry.partial for store in transcript.stored()] == [True]
+
+
+def never(effect: LookupSimilar) -> list[Candidate]:
+    raise AssertionError("asked by meaning")
+
+
+def bytes_of(completion: Completion) -> bytes:
+    return render_json(completion, "chatcmpl-1", 1)
+
+
+def test_an_entry_whose_vector_is_partial_is_never_found_by_meaning() -> None:
+    assert play([chat_headers(), chat_body()], similar("Sum 2 and 2.", 0.99, partial=True)).forwarded()
+    partial = Ports(exact=lambda effect: [Candidate(replace(entry(effect.partition), partial=True), 1.0)])
+    assert play([chat_headers(), chat_body()], partial).immediate().status == 200
+
+
 def test_a_refused_candidate_does_not_hide_a_good_one() -> None:
     def found(effect: LookupSimilar) -> list[Candidate]:
         good, bad = entry(effect.partition, "Sum 2 and 2."), entry(effect.partition, "Add 2 and 3.")
@@ -139,6 +173,31 @@ def test_thinking_is_switched_off_in_so_many_words() -> None:
 def test_the_client_s_own_setting_wins(kwargs: dict[str, object]) -> None:
     transcript = play([chat_headers(), chat_body(body(chat_template_kwargs=kwargs))])
     assert json.loads(transcript.forwarded().body or b"")["chat_template_kwargs"] == kwargs
+
+
+def test_what_the_client_set_is_not_reported_as_the_router_s_choice() -> None:
+    own = body(chat_template_kwargs={"enable_thinking": False})
+    for question, reported in ((body(), "on"), (own, None)):
+        reply = play([chat_headers(), chat_body(question), response_headers()]).replies()[-1]
+        assert isinstance(reply, Reply)
+        assert dict(reply.edits.set).get("x-vsr-selected-reasoning") == reported
+        assert ("x-vsr-selected-reasoning" in reply.edits.remove) is (reported is None)
+
+
+def test_an_answer_of_a_model_the_client_named_is_stored() -> None:
+    answer = pieces(bytes_of(COMPLETION))
+    transcript = play([chat_headers(), chat_body(body(model="plain")), response_headers(), *answer])
+    assert [store.entry.model for store in transcript.stored()] == ["plain"]
+
+
+def test_a_query_in_the_path_is_another_partition() -> None:
+    def partition(path: str) -> str:
+        lookups = play([chat_headers((":path", path)), chat_body()]).effects
+        return next(e.partition for e in lookups if isinstance(e, LookupExact))
+
+    plain = partition("/v1/chat/completions")
+    assert plain == partition("/v1/chat/completions?")
+    assert plain != partition("/v1/chat/completions?v=2") != partition("/v1/chat/completions?v=1")
 
 
 def test_a_concrete_model_is_forwarded_byte_for_byte() -> None:
