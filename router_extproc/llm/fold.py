@@ -1,13 +1,18 @@
 """Fold an upstream's answer, one JSON body or an event stream, into its canonical form.
 
-Owns the one rule of what can be replayed to another client without loss: a single complete text. It
-reads no status or header, and does not know whether anybody may store the result.
+Owns the one rule of what can be replayed to another client without loss: a single complete text, and no
+field that says something (`_says_something`) but those listed in the types below, which a replay either
+reproduces or may make anew. A message's text fields are all reproduced, whatever their names. It reads
+no status or header, and does not know whether anybody may store the result.
 
 Reasons, the first that applies: MALFORMED or TOO_LARGE, whichever shows first (the rest is not read);
-MULTIPLE_CHOICES; TOOL_CALLS; REFUSAL; LOGPROBS; INCOMPLETE (no finish reason, or a stream without its
-`[DONE]`); FINISH_REASON (not `stop`); EMPTY.
+what the answer is: MULTIPLE_CHOICES, TOOL_CALLS, REFUSAL, LOGPROBS, UNKNOWN_FIELD (last, for the others
+name what was found); how it ended: INCOMPLETE (no finish reason, or a stream without its `[DONE]`),
+FINISH_REASON (not `stop`), MALFORMED (no model was named), EMPTY.
 """
 
+from collections.abc import Iterator
+from types import NoneType
 from typing import Annotated, Any
 
 import msgspec
@@ -21,40 +26,117 @@ MAX_TEXT_BYTES = 1 << 20
 
 _DONE = b"[DONE]"
 
+_SIGNS = (
+    Uncached.MULTIPLE_CHOICES,
+    Uncached.TOOL_CALLS,
+    Uncached.REFUSAL,
+    Uncached.LOGPROBS,
+    Uncached.UNKNOWN_FIELD,
+)
+"""Reasons that do not stop the reading, by precedence."""
+
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 """Up to the largest integer that every JSON reader keeps exact (RFC 8259, section 6)."""
 
 Fields = dict[str, Any]
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, forbid_unknown_fields=True):
     prompt_tokens: _Count
     completion_tokens: _Count
+    total_tokens: Any = None  # made anew: the sum
+    prompt_tokens_details: Any = None  # counts about the run that made the text, not about a replay: dropped
+    completion_tokens_details: Any = None  # the same
+    prompt_cache_hit_tokens: Any = None  # DeepSeek; the same
+    prompt_cache_miss_tokens: Any = None  # DeepSeek; the same
+    queue_time: Any = None  # Groq: seconds of the run, as the next three
+    prompt_time: Any = None
+    completion_time: Any = None
+    total_time: Any = None
 
 
-class _Choice(msgspec.Struct):
-    """`token_ids` is vLLM's `return_token_ids`."""
+class _Choice(msgspec.Struct, forbid_unknown_fields=True):
+    """A field of type `None` is listed for servers that always send it; with a value it is unknown."""
 
     index: int
     message: Fields | None = None
     delta: Fields | None = None
     finish_reason: str | None = None
-    logprobs: Any = None
-    token_ids: Any = None
+    logprobs: Any = None  # has its own reason
+    stop_reason: None = None  # vLLM: the stop string or token id that ended the text
+    token_ids: None = None  # vLLM: `return_token_ids`
+    matched_stop: Any = None  # SGLang: the end-of-text token or stop string, sent with every answer
+    content_filter_results: Any = None  # Azure: a judgement of the run, on every answer
 
 
-class _Answer(msgspec.Struct):
-    """A `chat.completion` or a `chat.completion.chunk`. vLLM adds `prompt_logprobs`, `prompt_token_ids`."""
+class _Answer(msgspec.Struct, forbid_unknown_fields=True):
+    """A `chat.completion` or a `chat.completion.chunk`. Fields of type `None` as in `_Choice`."""
 
     choices: list[_Choice]
     model: str = ""
     usage: _Usage | None = None
-    error: Any = None
-    prompt_logprobs: Any = None
-    prompt_token_ids: Any = None
+    error: Any = None  # makes it MALFORMED
+    id: Any = None  # made anew: each replay is an answer of its own
+    created: Any = None  # made anew
+    object: Any = None  # made anew: a replay may have the other form
+    system_fingerprint: Any = None  # names the server's build, which did not serve the replay
+    service_tier: Any = None  # how the request was served, which says nothing about a replay
+    obfuscation: Any = None  # OpenAI: random padding that hides a chunk's size; a replay's pieces are even
+    timings: Any = None  # llama.cpp: milliseconds of the run
+    x_groq: Any = None  # Groq: ids and counts of the run
+    prompt_filter_results: Any = None  # Azure: a judgement of the prompt, on every answer
+    prompt_logprobs: Any = None  # vLLM; has the reason of `logprobs`
+    prompt_token_ids: None = None  # vLLM: `return_token_ids`
+    kv_transfer_params: None = None  # vLLM: where another instance finds the prompt's key-value cache
 
 
 _ANSWER = msgspec.json.Decoder(_Answer)
+_WHOLE = msgspec.json.Decoder()
+
+
+def _listed(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """Names of the fields that may say something."""
+    return frozenset(field.name for field in msgspec.structs.fields(kind) if field.type is not NoneType)
+
+
+_ANSWER_FIELDS, _CHOICE_FIELDS, _USAGE_FIELDS = _listed(_Answer), _listed(_Choice), _listed(_Usage)
+
+
+def _says_something(value: object) -> bool:
+    """Not null, empty or false. A number always does: 0 is a token id or a score."""
+    return bool(value) or type(value) in (int, float)
+
+
+def _parts(whole: object) -> Iterator[tuple[object, frozenset[str]]]:
+    """The parts of an answer that have a list of fields, and that list. Any may be of a wrong type."""
+    if not isinstance(whole, dict):
+        return
+    yield whole, _ANSWER_FIELDS
+    yield whole.get("usage"), _USAGE_FIELDS
+    choices = whole.get("choices")
+    for choice in choices if isinstance(choices, list) else ():
+        yield choice, _CHOICE_FIELDS
+
+
+def _read(data: bytes) -> tuple[_Answer, bool]:
+    """The answer, and whether an unlisted field of it says something. Messages are not looked into.
+
+    Known servers' answers take one pass of the decoder and no look at names here; others, and one with
+    such a field, take a second pass.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it is no answer.
+    """
+    try:
+        return _ANSWER.decode(data), False
+    except msgspec.ValidationError:  # an unlisted field, or a listed one of a wrong type
+        whole = _WHOLE.decode(data)
+    unknown = False
+    for part, listed in _parts(whole):
+        if isinstance(part, dict):
+            for name in part.keys() - listed:
+                unknown |= _says_something(part.pop(name))
+    return msgspec.convert(whole, _Answer), unknown
 
 
 def fold_json(body: bytes, max_text_bytes: int = MAX_TEXT_BYTES) -> Folded:
@@ -118,7 +200,7 @@ class _Fold:
         self._finish: str | None = None
         self._usage: Usage | None = None
         self._signs: set[Uncached] = set()
-        """Reasons found that do not stop the reading."""
+        """Those of `_SIGNS` that were found."""
 
     @property
     def held(self) -> int:
@@ -135,14 +217,15 @@ class _Fold:
         if self.failed:
             return
         try:
-            str(data, "utf-8")  # the decoder does not look into fields it has no use for
-            answer = _ANSWER.decode(data)
+            answer, unknown = _read(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self.fail(Uncached.MALFORMED)
             return
-        if answer.error is not None or answer.prompt_token_ids or not self._same_model(answer.model):
+        if answer.error is not None or not self._same_model(answer.model):
             self.fail(Uncached.MALFORMED)
             return
+        if unknown:
+            self._signs.add(Uncached.UNKNOWN_FIELD)
         if answer.prompt_logprobs is not None:
             self._signs.add(Uncached.LOGPROBS)
         if answer.usage is not None:
@@ -162,16 +245,15 @@ class _Fold:
             self._signs.add(Uncached.MULTIPLE_CHOICES)
             return
         fields, other = (choice.delta, choice.message) if streamed else (choice.message, choice.delta)
-        if fields is None or other is not None or choice.token_ids:
+        if fields is None or other is not None:
             self.fail(Uncached.MALFORMED)
             return
         if choice.logprobs is not None:
             self._signs.add(Uncached.LOGPROBS)
         ended = self._finish is not None
         for name, value in fields.items():
-            if value is None or value == "" or value == []:
-                continue
-            self._take_field(name, value, ended)
+            if _says_something(value):
+                self._take_field(name, value, ended)
         if choice.finish_reason:  # some servers send "" until the end
             if ended and choice.finish_reason != self._finish:
                 self.fail(Uncached.MALFORMED)
@@ -183,14 +265,15 @@ class _Fold:
             if value != "assistant":
                 self.fail(Uncached.MALFORMED)
         elif name in ("tool_calls", "function_call"):
-            if value:
-                self._signs.add(Uncached.TOOL_CALLS)
+            self._signs.add(Uncached.TOOL_CALLS)
         elif name == "refusal":
             self._signs.add(Uncached.REFUSAL)
-        elif not isinstance(value, str) or ended:
-            self.fail(Uncached.MALFORMED)
-        else:
+        elif isinstance(value, str) and not ended:
             self._append(name, value.encode())
+        elif isinstance(value, str) or name == "content":
+            self.fail(Uncached.MALFORMED)
+        else:  # `audio`, `annotations`, and what servers add
+            self._signs.add(Uncached.UNKNOWN_FIELD)
 
     def _append(self, name: str, text: bytes) -> None:
         if self.failed:
@@ -216,7 +299,7 @@ class _Fold:
     def _refusal(self, ended: bool) -> Uncached | None:
         if self.failed:
             return self.failed
-        for sign in (Uncached.MULTIPLE_CHOICES, Uncached.TOOL_CALLS, Uncached.REFUSAL, Uncached.LOGPROBS):
+        for sign in _SIGNS:
             if sign in self._signs:
                 return sign
         if not ended or self._finish is None:

@@ -1,6 +1,8 @@
 """Completions survive rendering and folding, byte by byte, in both forms and under any split."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +23,19 @@ EXTRAS = st.lists(
     max_size=3,
     unique_by=lambda extra: extra[0],
 )
+NOTHING: st.SearchStrategy[Any] = st.sampled_from([None, "", [], {}, False])
+SCALARS = st.booleans() | st.integers(-(2**63), 2**63) | st.floats(-1e300, 1e300) | TEXT
+SOMETHING: st.SearchStrategy[Any] = (
+    SCALARS | st.lists(SCALARS, min_size=1) | st.dictionaries(TEXT, SCALARS, min_size=1)
+).filter(lambda value: value is not False)
+LISTED = {
+    "answer": {"choices", "model", "usage", "error", "id", "created", "object", "prompt_logprobs"}
+    | {"system_fingerprint", "service_tier", "obfuscation"},
+    "choice": {"index", "message", "delta", "finish_reason", "logprobs"},
+    "usage": {"prompt_tokens", "completion_tokens", "total_tokens"}
+    | {"prompt_tokens_details", "completion_tokens_details"},
+}
+NAMES = TEXT | st.sampled_from(["citations", "stop_reason", "token_ids", "kv_transfer_params"])
 COUNT = st.integers(0, 2**53 - 1)
 COMPLETIONS = st.builds(
     Completion,
@@ -93,6 +108,45 @@ def test_the_deltas_of_a_stream_join_to_the_exact_content(completion: Completion
     assert "".join(delta.get("content", "") for delta in deltas) == completion.content
     for name, text in completion.extras:
         assert "".join(delta.get(name, "") for delta in deltas) == text
+
+
+def places(body: dict[str, Any], place: str) -> Iterator[dict[str, Any]]:
+    """The objects of a body, or of a chunk, that are in that place."""
+    if place == "answer":
+        yield body
+    elif place == "choice":
+        yield from body["choices"]
+    elif body.get("usage") is not None:
+        yield body["usage"]
+
+
+def added(completion: Completion, place: str, fields: dict[str, Any], whole: bool, which: int) -> Folded:
+    """The fold of the rendered completion after the fields were added to one such object of it."""
+    if whole:
+        bodies = [json.loads(render_json(completion, "x", 0))]
+    else:
+        lines = render_sse(completion, "x", 0, include_usage=True).decode().split("\n")
+        bodies = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    parts = [part for body in bodies for part in places(body, place)]
+    parts[which % len(parts)].update(fields)
+    if whole:
+        return fold_json(json.dumps(bodies[0]).encode())
+    events = (b"data: " + json.dumps(body).encode() + b"\n\n" for body in bodies)
+    return fold(*events, b"data: [DONE]\n\n")
+
+
+@settings(deadline=None)
+@given(st.data(), COMPLETIONS.filter(lambda completion: completion.usage is not None), st.booleans())
+def test_only_an_unlisted_field_that_says_something_changes_the_fold(
+    data: st.DataObject, completion: Completion, whole: bool
+) -> None:
+    place = data.draw(st.sampled_from(sorted(LISTED)))
+    names = NAMES.filter(lambda name: name not in LISTED[place])
+    fields = data.draw(st.dictionaries(names, NOTHING, max_size=3))
+    which = data.draw(st.integers(0, 100))
+    assert added(completion, place, fields, whole, which) == completion
+    fields[data.draw(names)] = data.draw(SOMETHING)
+    assert added(completion, place, fields, whole, which) == Unfoldable(Uncached.UNKNOWN_FIELD)
 
 
 @settings(deadline=None)

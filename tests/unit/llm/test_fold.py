@@ -83,7 +83,7 @@ def test_interleaved_deltas_are_joined_by_name() -> None:
     assert got == Completion("m", "c d", "stop", (("reasoning_content", "a b"),))
 
 
-@pytest.mark.parametrize("nothing", [None, "", []])
+@pytest.mark.parametrize("nothing", [None, "", [], {}, False])
 @pytest.mark.parametrize("name", ["tool_calls", "function_call", "refusal", "audio", "annotations", "other"])
 def test_fields_that_say_nothing_are_ignored(name: str, nothing: Any) -> None:
     assert told_both_ways({"content": "hi", name: nothing}) == Completion("m", "hi", "stop")
@@ -95,11 +95,12 @@ def test_fields_that_say_nothing_are_ignored(name: str, nothing: Any) -> None:
         ({"tool_calls": [{"id": "1"}]}, Uncached.TOOL_CALLS),
         ({"function_call": {"name": "f"}}, Uncached.TOOL_CALLS),
         ({"refusal": "no"}, Uncached.REFUSAL),
-        ({"audio": {"id": "1"}}, Uncached.MALFORMED),
-        ({"annotations": [1]}, Uncached.MALFORMED),
-        ({"other": 0}, Uncached.MALFORMED),
-        ({"other": False}, Uncached.MALFORMED),
-        ({"other": {}}, Uncached.MALFORMED),
+        ({"audio": {"id": "1"}}, Uncached.UNKNOWN_FIELD),
+        ({"annotations": [{"type": "url_citation"}]}, Uncached.UNKNOWN_FIELD),
+        ({"other": 0}, Uncached.UNKNOWN_FIELD),
+        ({"other": True}, Uncached.UNKNOWN_FIELD),
+        ({"other": [[]]}, Uncached.UNKNOWN_FIELD),
+        ({"content": 0}, Uncached.MALFORMED),
         ({"content": [{"type": "text", "text": "hi"}]}, Uncached.MALFORMED),
         ({"role": "user"}, Uncached.MALFORMED),
         ({"role": 1}, Uncached.MALFORMED),
@@ -140,7 +141,6 @@ def test_only_an_answer_that_stopped_by_itself_is_complete(finish_reason: Any, r
         ({"model": ""}, Uncached.MALFORMED),
         ({"model": None}, Uncached.MALFORMED),
         ({"prompt_logprobs": [None]}, Uncached.LOGPROBS),
-        ({"prompt_token_ids": [1]}, Uncached.MALFORMED),
         ({"usage": 5}, Uncached.MALFORMED),
         ({"usage": {}}, Uncached.MALFORMED),
         ({"usage": {"prompt_tokens": 1}}, Uncached.MALFORMED),
@@ -170,7 +170,6 @@ def choice(kind: str, index: Any = 0, **fields: Any) -> dict[str, Any]:
         ([{"index": "0"}], Uncached.MALFORMED),
         ([{"logprobs": {"content": []}}], Uncached.LOGPROBS),
         ([{"logprobs": {}}], Uncached.LOGPROBS),
-        ([{"token_ids": [1, 2]}], Uncached.MALFORMED),
     ],
 )
 def test_choices_that_cannot_be_replayed(spec: list[dict[str, Any]], reason: Uncached) -> None:
@@ -178,6 +177,140 @@ def test_choices_that_cannot_be_replayed(spec: list[dict[str, Any]], reason: Unc
     assert refused(fold_json(json.dumps(body).encode())) is reason
     body = {"model": "m", "choices": [choice("delta", **fields) for fields in spec]}
     assert refused(stream(event(body), DONE)) is reason
+
+
+def with_fields(place: str, fields: dict[str, Any]) -> Folded:
+    """A plain answer that has `fields` in that place as well, told both ways."""
+    usage = USAGE | (fields if place == "usage" else {})
+    rest = {"usage": usage} | (fields if place == "answer" else {})
+    in_choice = fields if place == "choice" else {}
+    body = {"model": "m", "choices": [choice("message", **in_choice)]} | rest
+    whole = fold_json(json.dumps(body).encode())
+    pieces = [{"index": 0, "delta": {"content": letter}} | in_choice for letter in "hi"]
+    last = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    chunks = [event({"model": "m", "choices": [piece]} | rest) for piece in [*pieces, last]]
+    assert stream(*chunks, DONE) == whole
+    return whole
+
+
+PLAIN = Completion("m", "hi", "stop", (), Usage(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("place", "fields"),
+    [
+        ("answer", {"citations": ["https://example.org"]}),
+        ("answer", {"prompt_token_ids": [1]}),
+        ("answer", {"kv_transfer_params": {"remote_block_ids": [1]}}),
+        ("answer", {"other": 0}),
+        ("answer", {"other": 0.0}),
+        ("answer", {"other": True}),
+        ("answer", {"other": "x"}),
+        ("answer", {"other": [None]}),
+        ("answer", {"other": {"a": None}}),
+        ("answer", {"a": None, "b": "x", "c": None}),
+        ("answer", {"a": "x", "b": None}),
+        ("answer", {"message": {"content": "hi"}}),
+        ("choice", {"stop_reason": "###"}),
+        ("choice", {"stop_reason": 0}),
+        ("choice", {"stop_reason": 2}),
+        ("choice", {"token_ids": [1, 2]}),
+        ("choice", {"citations": ["https://example.org"]}),
+        ("choice", {"id": "x"}),
+        ("usage", {"other": 1}),
+        ("usage", {"model": "m"}),
+    ],
+)
+def test_an_unlisted_field_that_says_something_is_unknown(place: str, fields: dict[str, Any]) -> None:
+    assert refused(with_fields(place, fields)) is Uncached.UNKNOWN_FIELD
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}, False])
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [
+        ("answer", ("citations", "prompt_token_ids", "kv_transfer_params", "other")),
+        ("choice", ("stop_reason", "token_ids", "citations")),
+        ("usage", ("other", "another")),
+    ],
+)
+def test_an_unlisted_field_that_says_nothing_is_ignored(
+    place: str, names: tuple[str, ...], nothing: Any
+) -> None:
+    assert with_fields(place, dict.fromkeys(names, nothing)) == PLAIN
+    for name in names:
+        assert with_fields(place, {name: nothing}) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("place", "fields"),
+    [
+        ("answer", {"id": "x", "object": "chat.completion", "created": 1}),
+        ("answer", {"system_fingerprint": "fp", "service_tier": "default"}),
+        ("answer", {"obfuscation": "aK3"}),
+        ("answer", {"prompt_logprobs": None, "prompt_token_ids": None, "kv_transfer_params": None}),
+        ("choice", {"logprobs": None, "stop_reason": None, "token_ids": None}),
+        ("usage", {"total_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2}}),
+        ("usage", {"completion_tokens_details": {"reasoning_tokens": 1}}),
+    ],
+)
+def test_fields_that_a_replay_makes_anew_are_left_out(place: str, fields: dict[str, Any]) -> None:
+    assert with_fields(place, fields) == PLAIN
+
+
+@pytest.mark.parametrize("extra", [{"other": None}, {"other": "x"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"model": None},
+        {"usage": {"prompt_tokens": 1, "completion_tokens": 2.0}},
+        {"usage": {"prompt_tokens": True, "completion_tokens": 2}},
+        {"usage": {"prompt_tokens": 10**30, "completion_tokens": 2}},
+        {"usage": [1]},
+        {"choices": {}},
+        {"choices": [1]},
+        {"choices": [{"index": "0", "message": {"content": "hi"}}]},
+        {"choices": [{"index": 0.0, "delta": {"content": "hi"}}]},
+    ],
+)
+def test_a_wrong_type_is_malformed_beside_an_unknown_field_too(
+    fields: dict[str, Any], extra: dict[str, Any]
+) -> None:
+    assert refused(told_both_ways({"content": "hi"}, **fields, **extra)) is Uncached.MALFORMED
+
+
+@pytest.mark.parametrize(
+    ("message", "finish_reason", "reason"),
+    [
+        ({"tool_calls": [{"id": "1"}]}, "tool_calls", Uncached.TOOL_CALLS),
+        ({"refusal": "no"}, "stop", Uncached.REFUSAL),
+        ({"role": "user"}, "stop", Uncached.MALFORMED),
+        ({"content": "hi"}, None, Uncached.UNKNOWN_FIELD),
+        ({"content": "hi"}, "length", Uncached.UNKNOWN_FIELD),
+        ({"content": ""}, "stop", Uncached.UNKNOWN_FIELD),
+    ],
+)
+def test_an_unknown_field_comes_after_what_was_understood_and_before_the_end(
+    message: dict[str, Any], finish_reason: Any, reason: Uncached
+) -> None:
+    assert refused(told_both_ways(message, finish_reason, citations=["x"])) is reason
+    message = message | {"annotations": [1]}
+    assert refused(told_both_ways(message, finish_reason)) is reason
+
+
+def test_log_probabilities_and_choices_come_before_an_unknown_field() -> None:
+    got = with_fields("choice", {"logprobs": {"content": []}, "other": 1})
+    assert refused(got) is Uncached.LOGPROBS
+    assert refused(with_fields("choice", {"index": 1, "other": 1})) is Uncached.MULTIPLE_CHOICES
+    assert refused(with_fields("answer", {"prompt_logprobs": [None], "other": 1})) is Uncached.LOGPROBS
+
+
+def test_an_unknown_field_of_one_chunk_alone_counts() -> None:
+    late = event({"model": "m", "choices": [], "citations": ["x"]})
+    assert refused(stream(late, chunk({"content": "a"}, "stop"), DONE)) is Uncached.UNKNOWN_FIELD
+    assert refused(stream(chunk({"content": "a"}, "stop"), late, DONE)) is Uncached.UNKNOWN_FIELD
+    delta = chunk({"annotations": [1]})
+    assert refused(stream(chunk({"content": "a"}, "stop"), delta, DONE)) is Uncached.UNKNOWN_FIELD
 
 
 def test_two_choices_in_turn_are_two() -> None:
@@ -205,6 +338,10 @@ def test_a_delta_is_no_message_and_a_message_no_delta() -> None:
         answer({"content": "hi"}) + b"{}",
         answer({"content": "hi"}).replace(b'"x"', b'"\xff"'),
         answer({"content": "hi"}).replace(b'"hi"', b'"\\ud83d"'),
+        answer({"content": "hi"}).replace(b'"x"', b'"\\ud83d"'),
+        answer({"content": "hi"}, other="y").replace(b'"y"', b'"\xff"'),
+        answer({"content": "hi"}, other="y").replace(b"other", b"\xed\xa0\xbd"),
+        answer({"content": "hi"}, other="y").replace(b'"y"', b"[" * 100_000),
         answer({"content": "hi"}).replace(b'"x"', b"[" * 100_000),
         answer({"content": "hi"}).replace(b'"x"', b"NaN"),
     ],
@@ -288,3 +425,22 @@ def test_the_reason_is_the_same_however_often_it_is_asked_for() -> None:
     assert refused(fold.finish()) is Uncached.INCOMPLETE
     fold.feed(chunk({"content": "a"}, "stop") + DONE)
     assert fold.finish() == fold.finish() == Completion("m", "a", "stop")
+
+
+def test_what_other_servers_say_about_the_run_costs_no_hit() -> None:
+    usage = {"prompt_tokens": 1, "completion_tokens": 2, "prompt_cache_hit_tokens": 0, "queue_time": 0.1}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "Hi"},
+        "finish_reason": "stop",
+        "matched_stop": 151645,
+        "content_filter_results": {"hate": {"filtered": False}},
+    }
+    answer = {
+        "model": "m",
+        "choices": [choice],
+        "usage": usage,
+        "timings": {"prompt_ms": 3},
+        "x_groq": {"id": "r"},
+    }
+    assert fold_json(json.dumps(answer).encode()) == Completion("m", "Hi", "stop", usage=Usage(1, 2))
