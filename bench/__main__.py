@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench import proxy
 from bench.stack import running
+from router_extproc.base.errors import OperatorError
 
 LEVELS = (1, 8, 32)
 
@@ -28,7 +29,11 @@ def main() -> int:
             async with running(Path(folder)) as ports:
                 return await proxy.run(ports, options.requests, LEVELS)
 
-    rows = asyncio.run(run())
+    try:
+        rows = asyncio.run(run())
+    except OperatorError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
     if options.json:
         sys.stdout.write(json.dumps(proxy.measures(rows)) + "\n")
     else:

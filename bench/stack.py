@@ -108,10 +108,13 @@ def _configuration(folder: Path, upstream: int, envoy: int, ext_proc: int, api: 
     document: dict[str, Any] = yaml.safe_load((ROOT / "config" / "router.yaml").read_text())
     for name, port in {"envoy": envoy, "ext_proc": ext_proc, "api": api, "metrics": metrics}.items():
         document["listeners"][name]["port"] = port
+    del document["simulator"]  # the canned upstream answers for every model
     for endpoint in document["vllm_endpoints"]:
         endpoint["port"] = upstream
     # Room for every miss of a run: the entries that the hits hit must not be evicted by them.
     document["semantic_cache"]["max_entries"] = 20_000
+    # On a noisy machine a slow analysis must be measured, not turned into a route without one.
+    document["encoder"] = {"timeout_ms": 3000}
     milvus = yaml.safe_load((ROOT / "config" / "cache" / "milvus.yaml").read_text())
     milvus["connection"]["path"] = "milvus.db"
     (folder / "cache").mkdir()
