@@ -98,9 +98,7 @@ def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot)
     return AwaitExact(asked), (lookup,)
 
 
-def _identity(
-    stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot
-) -> Identity | Uncached:
+def _identity(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot) -> Identity | Uncached:
     last, tenant = chat.turns[-1], stage.tenant
     text = last.text if last.role == "user" else None
     refused = may_ask(plan.cache, tenant, text, chat.params)
