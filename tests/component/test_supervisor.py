@@ -13,7 +13,7 @@ from router_extproc.supervisor.process import Child
 from router_extproc.supervisor.wait import until
 
 IGNORES_SIGTERM = (
-    "import signal, sys, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 )
 
 

@@ -14,6 +14,7 @@ SAME = [
     ("How do I install nginx on Linux?", "how to install nginx on linux"),
     ("What is the capital of France?", "Tell me the capital city of France."),
     ("Explain two ways to sort a list.", "Explain 2 ways of sorting a list."),
+    ("What\u2019s the capital of France?", "What's the capital city of France?"),
     ("Why is the sky blue?", "What makes the sky look blue?"),
 ]
 
@@ -48,6 +49,9 @@ DIFFERENT = [
     ("如何打开防火墙", "如何关闭防火墙", Difference.SCRIPT),
     ("Как включить режим?", "Как выключить режим?", Difference.SCRIPT),
     ("What does niño mean?", "What does niña mean?", Difference.SCRIPT),
+    ("How do I answer to 😀?", "How do I answer to 😡?", Difference.SCRIPT),
+    ("Keep it at 20 °C", "Keep it at 20 °F", Difference.NAME),
+    ("Is it 5 € or more?", "Is it 5 £ or more?", Difference.SCRIPT),
 ]
 
 
