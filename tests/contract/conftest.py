@@ -11,17 +11,18 @@ from router_extproc.stores.options import Credentials, Embedded, MilvusOptions, 
 from router_extproc.stores.tiered import TieredStore
 from tests.support.backends import Backend, new_front
 from tests.support.entries import DIMENSION, NOW
-from tests.support.milvus import PASSWORD, USER, MilvusServer
+from tests.support.milvus import PASSWORD, USER, MilvusServer, disposable_folder
 
 
 @pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    server = MilvusServer.prepare(tmp_path_factory.mktemp("milvus"))
-    server.start()
-    try:
-        yield server
-    finally:
-        server.kill()
+def milvus_server() -> Iterator[MilvusServer]:
+    with disposable_folder() as folder:
+        server = MilvusServer.prepare(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from router_extproc.stores.milvus import MilvusStore
 from router_extproc.stores.options import Credentials, Embedded, MilvusOptions, Server, Tls
 from tests.support.backends import opened
 from tests.support.entries import DIMENSION, NOW, an_entry, new_partition
-from tests.support.milvus import PASSWORD, USER, MilvusFailedError, MilvusServer
+from tests.support.milvus import PASSWORD, USER, MilvusFailedError, MilvusServer, disposable_folder
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,12 @@ async def test_the_embedded_server_cannot_be_reached_by_other_users(tmp_path: Pa
 async def test_tls_is_spoken_and_the_certificate_is_checked(tmp_path: Path) -> None:
     pem, key_path = tmp_path / "server.pem", tmp_path / "server.key"
     await asyncio.to_thread(make_certificate, pem, key_path)
-    server = MilvusServer.prepare(tmp_path / "milvus", certificate=(pem, key_path))
+    with disposable_folder() as folder:
+        server = MilvusServer.prepare(folder, certificate=(pem, key_path))
+        await _check_tls(server, pem)
+
+
+async def _check_tls(server: MilvusServer, pem: Path) -> None:
     try:
         await asyncio.to_thread(server.start)
         target = Server(
