@@ -129,6 +129,19 @@ async def test_any_text_gets_a_unit_vector(analyst: Analyst, text: str) -> None:
     assert float(np.linalg.norm(analysis.vector)) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("Solve x^2 - 5x + 6 = 0.", "math"),
+        ("What causes inflation when a central bank prints money?", "economics"),
+        ("What did Kant mean by the categorical imperative?", "philosophy"),
+    ],
+)
+def test_the_shipped_head_tells_plain_domains_apart(text: str, domain: str) -> None:
+    shares = domain_head().probabilities(real_encoder().encode(text))
+    assert max(shares, key=lambda label: shares[label]) == domain
+
+
 def test_a_special_token_in_a_text_is_only_text() -> None:
     ids = real_encoder().tokenise("first [SEP] second [PAD]").ids
     assert ids.count(102) == 1

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -32,8 +33,9 @@ def test_large_logits_do_not_overflow() -> None:
     assert found == pytest.approx({"law": 1.0, "math": 0.0, "other": 0.0})
 
 
-def test_a_head_survives_its_file(tmp_path: Path) -> None:
-    save_head(HEAD, tmp_path / "h")
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_head_survives_its_file_however_its_weights_lie(tmp_path: Path, order: Literal["C", "F"]) -> None:
+    save_head(replace(HEAD, weight=np.array(HEAD.weight, order=order)), tmp_path / "h")
     head = load_head(tmp_path / "h", base_revision="r1", dimension=2)
     assert (head.labels, head.temperature) == (HEAD.labels, HEAD.temperature)
     assert np.array_equal(head.weight, HEAD.weight)
