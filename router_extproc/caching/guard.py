@@ -2,17 +2,20 @@
 
 Sentence vectors place opposites side by side: "enable X" and "disable X" are nearer than many
 paraphrases. This guard compares what vectors blur: numbers, negation, opposites, members of closed
-classes, names, the order of words, quoted text and code. It refuses when in doubt, because a wrong hit
-costs more than a miss. The encoder and the word lists know English; words of other scripts must be the
-same. Every pattern is of fixed length or free of overlap, so the cost is linear in the texts.
+classes, names, the order of words, quoted text, code, what is asked for, and which words are left when all
+that the texts share is taken away. It refuses when in doubt, because a wrong hit costs more than a miss.
+The encoder and the word lists know English; words of other scripts must be the same. The cost is linear in
+the texts.
 """
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 
-from router_extproc.caching.lexicon import CLASSES, FUNCTION_WORDS, NEGATIONS, NUMERALS, OPPOSITES, PREFIXES
+from router_extproc.caching.lexicon import CLASSES, FIRM, MINOR, NARROWING, OPPOSITES, TELLING, meaning
+from router_extproc.caching.order import order_differs
+from router_extproc.caching.pairing import Pair, negated, side_by_side
+from router_extproc.caching.reading import Reading, read
 
 
 class Difference(StrEnum):
@@ -26,6 +29,9 @@ class Difference(StrEnum):
     SCRIPT = "script"
     CODE = "code"
     QUOTE = "quote"
+    TENSE = "tense"
+    QUESTION = "question"
+    CONTENT = "content"
     ORDER = "order"
 
 
@@ -36,161 +42,238 @@ def same_question(a: str, b: str) -> bool:
 
 def agree(a: str, b: str) -> Difference | None:
     """The first difference found between two texts, or None when they agree on everything compared."""
-    one, two = _read(a), _read(b)
+    pair = side_by_side(read(a), read(b))
     for difference, differs in _CHECKS:
-        if differs(one, two):
+        if differs(pair):
             return difference
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What the guard sees in a text, in the text's order. Words are case-folded; `names` are those
-    capitalised inside a sentence or written in capitals throughout; `foreign` are those with a letter or
-    a sign outside ASCII."""
-
-    words: tuple[str, ...]
-    vocabulary: frozenset[str]
-    numbers: tuple[str, ...]
-    negations: int
-    names: frozenset[str]
-    foreign: tuple[str, ...]
-    code: frozenset[str]
-    quotes: frozenset[str]
+def _numbers_differ(pair: Pair) -> bool:
+    """The same numbers in another order are the same if each goes with the word it went with."""
+    ours, theirs = pair.a.numbers, pair.b.numbers
+    return ours != theirs and (sorted(ours) != sorted(theirs) or _counted(pair.a) != _counted(pair.b))
 
 
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*|[+*/%=^\u00d7\u00f7\u2212]|(?<=[\s\d])-(?=[\s\d])|[^\W\d_]+")
-"""Digits, signs of arithmetic, and words, which may be numerals."""
-
-_QUOTED = re.compile(r"`([^`]+)`|\"([^\"]+)\"|\u201c([^\u201c\u201d]+)\u201d")
-_CODE_SIGN = re.compile(
-    r"^--?[A-Za-z]"  # a flag
-    r"|[/\\]|\w_\w|[a-z][A-Z]|\(\)"  # a path, an identifier, a call
-    r"|\w\.[a-z]"  # a file or a module
-    r"|[A-Za-z](?:\+\+|#)|[<>=!]=|[<>]"  # C++, C#, an operator
-)
-"""What makes a word code."""
-
-_SENTENCE_START = re.compile(r"(?:^|[.!?:]\s+|\n\s*)[\"'`(\u201c]*$")
-
-
-def _read(text: str) -> _Reading:
-    words, names = [], set()
-    for match in _WORD.finditer(text):
-        word = match.group()
-        words.append(word.casefold())
-        inside = not _SENTENCE_START.search(text[max(0, match.start() - 8) : match.start()])
-        if (len(word) > 1 and word.isupper()) or (inside and word[0].isupper() and word != "I"):
-            names.add(word.casefold().removesuffix("'s").removesuffix("\u2019s"))
-    return _Reading(
-        words=tuple(words),
-        vocabulary=frozenset(words),
-        numbers=tuple(_numbers(text)),
-        negations=sum(w in NEGATIONS or w.endswith(("n't", "n\u2019t")) for w in words),
-        names=frozenset(names),
-        foreign=tuple(_foreign(text)),
-        code=frozenset(word for word in map(_bare, text.split()) if _CODE_SIGN.search(word)),
-        quotes=frozenset("".join(groups).casefold() for groups in _QUOTED.findall(text)),
+def _counted(reading: Reading) -> list[tuple[str, str, str]]:
+    """Each number with its part in the sentence and the word before it."""
+    roles = reading.roles
+    if not all(map(roles.__contains__, reading.numbers)):
+        return []  # a sum
+    return sorted(
+        (word, before, "" if roles[word] in _JOINING else roles[word])
+        for before, word in pairwise(("", *reading.content))
+        if word in reading.numbers
     )
 
 
-def _numbers(text: str) -> list[str]:
-    """Numbers and signs between them, numerals as digits."""
-    found = []
-    for token in _NUMBER.findall(text):
-        if token[0].isalpha():
-            if token.casefold() in NUMERALS:
-                found.append(NUMERALS[token.casefold()])
-        else:
-            found.append(token)
-    return found
+_JOINING = frozenset(("and", "or", "between"))
 
 
-_TYPOGRAPHY = str.maketrans("\u2018\u2019\u201c\u201d\u2013\u2014\u2026", "''\"\"--.")
-
-
-def _foreign(text: str) -> list[str]:
-    """Words with a letter or a sign outside ASCII, which the encoder may not know: it sees every sign it
-    does not know as the same one."""
-    if text.isascii():
-        return []
-    words = map(_bare, text.translate(_TYPOGRAPHY).casefold().split())
-    return [word for word in words if not word.isascii()]
-
-
-def _bare(word: str) -> str:
-    """A word without the punctuation of the sentence around it."""
-    return word.rstrip(".,;:!?\"'`)").lstrip("\"'`(")
-
-
-def _numbers_differ(a: _Reading, b: _Reading) -> bool:
-    return a.numbers != b.numbers
-
-
-def _negation_differs(a: _Reading, b: _Reading) -> bool:
+def _negation_differs(pair: Pair) -> bool:
     """A cue more or less, or a word that meets its own negated form ("stable", "unstable")."""
-    if a.negations != b.negations:
+    if pair.implied:
+        return False
+    if pair.a.negations != pair.b.negations:
         return True
-    only_a, only_b = a.vocabulary - b.vocabulary, b.vocabulary - a.vocabulary
-    return _negated(only_a, only_b) or _negated(only_b, only_a)
+    return negated(pair.odd_a, pair.odd_b) or negated(pair.odd_b, pair.odd_a)
 
 
-def _negated(plain: frozenset[str], other: frozenset[str]) -> bool:
-    return any(prefix + word in other for word in plain if len(word) > 3 for prefix in PREFIXES)
+def _opposites_meet(pair: Pair) -> bool:
+    odd = pair.odd_b
+    return any(not OPPOSITES[word].isdisjoint(odd) for word in pair.odd_a if word in OPPOSITES)
 
 
-def _opposites_meet(a: _Reading, b: _Reading) -> bool:
-    only_a, only_b = a.vocabulary - b.vocabulary, b.vocabulary - a.vocabulary
-    return any(not OPPOSITES[word].isdisjoint(only_b) for word in only_a if word in OPPOSITES)
+def _classes_differ(pair: Pair) -> bool:
+    """Each text has a member of the same class that the other has not."""
+    ours = {number for word in pair.odd_a if word in CLASSES for number in CLASSES[word]}
+    return bool(ours) and any(not ours.isdisjoint(CLASSES[word]) for word in pair.odd_b if word in CLASSES)
 
 
-def _classes_differ(a: _Reading, b: _Reading) -> bool:
-    """Other members, or the same in another order: from miles to kilometres is not back again."""
-    return any(_only(a, members) != _only(b, members) for members in CLASSES)
+def _names_differ(pair: Pair) -> bool:
+    """A name must be in the other text, whatever its case there."""
+    return not (pair.a.firm.isdisjoint(pair.only_a) and pair.b.firm.isdisjoint(pair.only_b))
 
 
-def _only(reading: _Reading, kept: frozenset[str]) -> tuple[str, ...]:
-    if reading.vocabulary.isdisjoint(kept):
-        return ()
-    return tuple(word for word in reading.words if word in kept)
+def _scripts_differ(pair: Pair) -> bool:
+    return pair.a.foreign != pair.b.foreign
 
 
-def _names_differ(a: _Reading, b: _Reading) -> bool:
-    """A name of one text must at least be a word of the other, whatever its case there, and in order."""
-    names = a.names | b.names
-    if not (a.names <= b.vocabulary | b.names and b.names <= a.vocabulary | a.names):
+def _code_differs(pair: Pair) -> bool:
+    return pair.a.code != pair.b.code
+
+
+MAX_QUOTES = 4
+"""How many quotes are looked for in a text that does not quote them."""
+
+
+def _quotes_differ(pair: Pair) -> bool:
+    """Quotes must be the same. When one text has none, it must have the words."""
+    ours, theirs = pair.a.quotes, pair.b.quotes
+    if ours == theirs:
+        return False
+    quotes = ours | theirs
+    if (ours and theirs) or len(quotes) > MAX_QUOTES or not all(map(_has_letter, quotes)):
         return True
-    return _only(a, names) != _only(b, names)
+    other = (pair.b if ours else pair.a).text.casefold()
+    return any(quote not in other for quote in quotes)
 
 
-def _scripts_differ(a: _Reading, b: _Reading) -> bool:
-    return a.foreign != b.foreign
+def _has_letter(quote: str) -> bool:
+    return any(map(str.isalpha, quote))
 
 
-def _code_differs(a: _Reading, b: _Reading) -> bool:
-    return a.code != b.code
+def _tense_differs(pair: Pair) -> bool:
+    """One is about what will or should be, the other about what was."""
+    if ("did" in pair.odd_a and not _ADVISED.isdisjoint(pair.odd_b)) or (
+        "did" in pair.odd_b and not _ADVISED.isdisjoint(pair.odd_a)
+    ):
+        return True
+    if "will" in pair.odd_a:
+        return _was(pair.b, pair.a)
+    return "will" in pair.odd_b and _was(pair.a, pair.b)
 
 
-def _quotes_differ(a: _Reading, b: _Reading) -> bool:
-    return a.quotes != b.quotes
+_ADVISED = frozenset(("do", "can", "should"))
+_PAST = frozenset(("was", "were", "did", "had"))
 
 
-def _order_differs(a: _Reading, b: _Reading) -> bool:
-    """The same content words in another order: who does what to whom has changed places."""
-    one = [word for word in a.words if word not in FUNCTION_WORDS]
-    two = [word for word in b.words if word not in FUNCTION_WORDS]
-    return one != two and sorted(one) == sorted(two)
+def _was(past: Reading, future: Reading) -> bool:
+    return not _PAST.isdisjoint(past.vocabulary) or any(
+        word.endswith("ed") and word not in future.words for word in past.words
+    )
 
 
-_CHECKS: tuple[tuple[Difference, Callable[[_Reading, _Reading], bool]], ...] = (
+_COMPATIBLE = frozenset(
+    frozenset(pair.split("+"))
+    for pair in (
+        *("what+who", "what+when", "what+where", "what+how", "what+do", "how+do", "whether+do"),
+        *("what+how is", "whether+how is", "how+how is", "do+how is"),
+        *(
+            "what+how much",
+            "what+how many",
+            "what+how long",
+            "what+how far",
+            "what+how old",
+            "what+how often",
+        ),
+        *("how+how much", "do+how much", "do+how many", "do+how long", "do+how far", "do+how old"),
+    )
+)
+"""Kinds of question that may be the same one in other words. An added "and why" asks for more of the same."""
+
+_STATING = frozenset("my our i we the there i'm i've im ive".split())
+_REASONS = frozenset(map(meaning, "important purpose necessary".split()))
+
+
+def _why(pair: Pair) -> bool:
+    """One asks why, and the other states what is wrong or asks for the importance of it."""
+    for one, other in ((pair.a, pair.b), (pair.b, pair.a)):
+        if one.kinds == {"why"} and other.kinds == {"do"} and not _STATING.isdisjoint(other.words[:1]):
+            return True
+        if one.kinds == {"why"} and other.kinds == {"what"} and not _REASONS.isdisjoint(other.vocabulary):
+            return True
+    return False
+
+
+_CAN = frozenset(("can", "could", "may", "possibl", "allow"))
+_SHOULD = frozenset(("should", "must", "ought", "shall"))
+
+
+def _questions_differ(pair: Pair) -> bool:
+    """Another kind of thing is asked for, or too little else is left to tell."""
+    ours, theirs = pair.a.kinds, pair.b.kinds
+    if ours != theirs and ours ^ theirs != {"why"} and ours | theirs not in _COMPATIBLE and not _why(pair):
+        return True
+    if "whether" in ours and "whether" in theirs:
+        can_and_should = not _CAN.isdisjoint(pair.odd_a) and not _SHOULD.isdisjoint(pair.odd_b)
+        should_and_can = not _SHOULD.isdisjoint(pair.odd_a) and not _CAN.isdisjoint(pair.odd_b)
+        if can_and_should or should_and_can:
+            return True
+    return pair.shared < 2 and not TELLING.isdisjoint(
+        (pair.a.light ^ pair.b.light) | pair.only_a | pair.only_b
+    )
+
+
+LONG = 40
+"""Words of content from which a text is a document with a question in it, where one word is easily lost."""
+
+MAX_LEFT = 6
+"""How many words of content may be left over in all."""
+
+REWORDED = 4
+"""How many other words must differ for two texts to count as worded differently throughout."""
+
+_NARROWING_ROLES = frozenset(
+    "in for of by than between at from after before during until since against".split()
+)
+_NARROWING_ENDINGS = ("al", "er", "or", "ist")
+
+
+def _content_differs(pair: Pair) -> bool:
+    """Words are left over that change the question or narrow it.
+
+    One text's word in place of another's is another question unless the texts are worded differently
+    throughout: only then does the nearness of their vectors say that they mean the same all the same.
+    So does a word that is just added, if it is none of the minor ones.
+    """
+    a, b, only_a, only_b = pair.a, pair.b, pair.only_a, pair.only_b
+    if max(len(a.content), len(b.content)) > LONG:
+        return a.content != b.content
+    left = only_a | only_b
+    if not left:
+        return False
+    heavy = frozenset(w for w in left - MINOR if "which" not in (a.roles.get(w), b.roles.get(w)))
+    if len(heavy) > MAX_LEFT or not FIRM.isdisjoint(left):
+        return True
+    reworded = _rewording(pair) >= REWORDED
+    if only_a and only_b and len(left) == 2 and (len(heavy) < 2 or reworded) and pair.shared > 1:
+        return len(heavy) > 1 and _in_place(pair)
+    if only_a and only_b:
+        return (bool(heavy) and not (reworded and len(left) > 2 and pair.shared > 1)) or _in_place(pair)
+    if not heavy:
+        return False
+    narrows = _narrows(a if only_a else b, heavy)
+    if len(left) == 2 and pair.shared > 1:
+        return _rewording(pair) < (REWORDED if narrows else 2)
+    if not reworded and "why" not in a.kinds:
+        return True
+    return len(heavy) > pair.shared or narrows
+
+
+def _rewording(pair: Pair) -> int:
+    """How many words differ beside those that are left over."""
+    return len(set(pair.a.words) ^ set(pair.b.words)) - len(pair.only_a) - len(pair.only_b)
+
+
+def _in_place(pair: Pair) -> bool:
+    """A word of one text stands between the same two words as one of the other."""
+    return not _places(pair.a.content, pair.only_a).isdisjoint(_places(pair.b.content, pair.only_b))
+
+
+def _places(content: tuple[str, ...], words: frozenset[str]) -> set[tuple[str, str]]:
+    padded = ("", *content, "")
+    return {(padded[i - 1], padded[i + 1]) for i in range(1, len(padded) - 1) if padded[i] in words}
+
+
+def _narrows(reading: Reading, heavy: frozenset[str]) -> bool:
+    return not NARROWING.isdisjoint(heavy) or any(
+        reading.roles[word] in _NARROWING_ROLES or (len(word) > 5 and word.endswith(_NARROWING_ENDINGS))
+        for word in heavy
+    )
+
+
+_CHECKS: tuple[tuple[Difference, Callable[[Pair], bool]], ...] = (
     (Difference.NUMBER, _numbers_differ),
-    (Difference.NEGATION, _negation_differs),
     (Difference.OPPOSITE, _opposites_meet),
+    (Difference.NEGATION, _negation_differs),
     (Difference.CLASS, _classes_differ),
-    (Difference.NAME, _names_differ),
     (Difference.SCRIPT, _scripts_differ),
     (Difference.CODE, _code_differs),
     (Difference.QUOTE, _quotes_differ),
-    (Difference.ORDER, _order_differs),
+    (Difference.NAME, _names_differ),
+    (Difference.TENSE, _tense_differs),
+    (Difference.QUESTION, _questions_differ),
+    (Difference.ORDER, order_differs),
+    (Difference.CONTENT, _content_differs),
 )
