@@ -4,12 +4,14 @@ Every method may raise `PortError`; any other exception is a bug. Deadlines are 
 driver wraps each await, so an adapter must be safe to cancel at any await.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.marks import Mark, Selector
 from router_extproc.exchange.effects import Note
 from router_extproc.routing.analysis import Analysis
 
@@ -37,12 +39,16 @@ class Store(Protocol):
     """Keeps cache entries. All methods honour `partition` and `expires_at` (an entry is dead when
     `at >= expires_at`); time is always an argument, in Unix seconds."""
 
-    async def get(self, partition: str, entry_id: str, at: float) -> Entry | None:
-        """The live entry with this id in this partition."""
+    async def get(self, partition: str, entry_id: str, at: float, within: float) -> Entry | None:
+        """The live entry with this id in this partition. `within`: the caller's deadline in seconds; a store
+        that asks another one leaves itself time to answer with what it has."""
         ...
 
-    async def nearest(self, partition: str, vector: Vector, limit: int, at: float) -> Sequence[Candidate]:
-        """Up to `limit` live entries of the partition, most similar first."""
+    async def nearest(
+        self, partition: str, vector: Vector, limit: int, at: float, within: float
+    ) -> Sequence[Candidate]:
+        """Up to `limit` live entries of the partition, most similar first, without those that are
+        `exact_only`. `within` as for `get`."""
         ...
 
     async def put(self, entry: Entry) -> None:
@@ -50,6 +56,50 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How full a tier is. `bytes` and `capacity` are None where the tier does not know or has no bound."""
+
+    backend: str
+    entries: int
+    bytes: int | None = None
+    capacity: int | None = None
+    is_up: bool = True
+
+
+class Catalogue(Protocol):
+    """What operators do with the entries of a cache, all replicas' together where they share a store. Not
+    for the request path: calls may take seconds. Methods may raise PortError."""
+
+    async def find(self, entry_id: str, at: float) -> Entry | None:
+        """The live entry with this id, in whatever partition."""
+        ...
+
+    def entries(self, selector: Selector, at: float) -> AsyncIterator[Entry]:
+        """The live entries that `selector` covers, each once, in no particular order, a page at a time."""
+        ...
+
+    async def remove(self, selector: Selector, until: float) -> int:
+        """Delete what `selector` covers and was created at `until` or before; how many."""
+        ...
+
+    async def tallies(self) -> Sequence[Tally]:
+        """One for each tier, the first asked first."""
+        ...
+
+
+class MarkStore(Protocol):
+    """Where marks outlive the process and reach the other replicas. Methods may raise PortError."""
+
+    async def load_marks(self, at: float) -> Sequence[Mark]:
+        """Every mark that has not expired at `at`."""
+        ...
+
+    async def add_mark(self, mark: Mark) -> None:
+        """Keep it, in place of an earlier one of the same selector."""
+        ...
 
 
 class Clock(Protocol):

@@ -16,13 +16,41 @@ VSR_MODEL = "x-vsr-selected-model"
 """To the client: the model that answered, or whose answer the cache replays."""
 
 VSR_CACHE_HIT = "x-vsr-cache-hit"
-"""To the client: `true` on an answer from the cache, otherwise absent."""
+"""To the client: `true` on an answer from the cache, `stale` on an expired one that stands in for a failing
+model, otherwise absent."""
+
+VSR_CACHE_SIMILARITY = "x-vsr-cache-similarity"
+"""To the client: the cosine of an answer found by meaning, four decimals."""
+
+VSR_CACHE_ENTRY = "x-vsr-cache-entry"
+"""To the client: the id of the entry that answered; operators show, invalidate and mark it by this id."""
+
+VSR_CACHE_QUESTION = "x-vsr-cache-question"
+"""To the client: the id of the question it asked. With the entry's id it names a hit, for feedback."""
+
+VSR_RESPONSE_PATH = "x-vsr-response-path"
+"""To the client: `cache` or `upstream`."""
+
+VSR_CACHE_CONTROL = "x-vsr-cache-control"
+"""From the client: `no-cache`, `no-store`, `bypass`, `max-age=N`, `ttl=N`, separated by commas. It can only
+make the cache do less. Not passed on."""
 
 VSR_DESTINATION = "x-vsr-destination-endpoint"
 """Used by older routers of this family to name an upstream address. Never set here, always stripped:
 a client that could set it would choose the address Envoy connects to."""
 
-INTERNAL = (SELECTED_MODEL, VSR_CATEGORY, VSR_REASONING, VSR_MODEL, VSR_CACHE_HIT, VSR_DESTINATION)
+INTERNAL = (
+    SELECTED_MODEL,
+    VSR_CATEGORY,
+    VSR_REASONING,
+    VSR_MODEL,
+    VSR_CACHE_HIT,
+    VSR_CACHE_SIMILARITY,
+    VSR_CACHE_ENTRY,
+    VSR_CACHE_QUESTION,
+    VSR_RESPONSE_PATH,
+    VSR_DESTINATION,
+)
 """Never accepted from a client: they carry this router's own decisions."""
 
 SECRETS = ("authorization", "x-api-key", "api-key")

@@ -31,7 +31,15 @@ class Uncached(StrEnum):
     """Why an exchange does not use the cache, or why an answer is not stored in it."""
 
     DISABLED = "disabled"
-    NO_CREDENTIAL = "no_credential"
+    NO_IDENTITY = "no_identity"
+    AMBIGUOUS_IDENTITY = "ambiguous_identity"
+    CACHE_CONTROL = "cache_control"
+    TEMPERATURE = "temperature"
+    CATEGORY_OFF = "category_off"
+    CATEGORY_EXACT = "category_exact"
+    SHORT_TURN = "short_turn"
+    ANAPHORA = "anaphora"
+    TOOLS = "tools"
     LAST_TURN_NOT_TEXT = "last_turn_not_text"
     MULTIPLE_CHOICES = "multiple_choices"
     LOGPROBS = "logprobs"
@@ -48,7 +56,25 @@ class Uncached(StrEnum):
     TOOL_CALLS = "tool_calls"
     REFUSAL = "refusal"
     EMPTY = "empty"
+    EXPIRED = "expired"
     QUEUE_FULL = "queue_full"
+
+
+class Waited(StrEnum):
+    """How a request that waited for an identical one under way went on."""
+
+    ANSWERED = "answered"
+    NOT_ADMITTED = "not_admitted"
+    LEADER_GAVE_UP = "leader_gave_up"
+    TIMEOUT = "timeout"
+
+
+class Verified(StrEnum):
+    """What the comparison of a cached answer with a fresh one said."""
+
+    SAME = "same"
+    DIFFERENT = "different"
+    UNDECIDED = "undecided"
 
 
 class Failure(StrEnum):

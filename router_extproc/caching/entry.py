@@ -11,14 +11,17 @@ class Entry:
     """An answer and everything needed to find it and to say where it came from.
 
     `id` is the digest of `partition` and `text`: writing the same question twice replaces the entry.
-    `partition` is the isolation key (see `identity`); no lookup may cross it. Times are Unix seconds.
-    `text` and `completion` are user data: they are stored, and never logged. `partial` says that `vector`
-    covers only the beginning of `text`, which the encoder's window could not hold: such an entry is found
-    by its id, never by meaning.
+    `partition` is the isolation key (see `identity`); no lookup may cross it. `tenant`, `model` (the one
+    that answered) and `category` are what operators select entries by. Times are Unix seconds; an entry
+    was created when its question was asked, so that what was asked before an invalidation stays invalid.
+    `text` and `completion` are user data: they are stored, and never logged. `exact_only` says that the
+    entry is found by its id and never by meaning: its vector does not cover the text, or the text says
+    too little by itself.
     """
 
     id: str
     partition: str
+    tenant: str
     text: str = field(repr=False)
     vector: Vector = field(repr=False)
     completion: Completion = field(repr=False)
@@ -27,7 +30,7 @@ class Entry:
     reasoning: bool
     created_at: float
     expires_at: float
-    partial: bool = False
+    exact_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

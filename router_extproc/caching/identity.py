@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from router_extproc.base.digest import digest
-from router_extproc.base.headers import Headers
-from router_extproc.base.names import ACCOUNTS, AUTH_SCHEMES, SECRETS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,29 +17,14 @@ class Identity:
     """The place of one request in the cache.
 
     `partition` (32 hex characters) is the scope no lookup may cross; `entry_id` names the exact
-    question inside it; `text` is what is compared by meaning.
+    question inside it; `text` is what is compared by meaning. `tenant` is in the partition already, and
+    kept beside it for operators to select by.
     """
 
+    tenant: str
     partition: str
     entry_id: str
     text: str = field(repr=False)
-
-
-def tenant_of(headers: Headers) -> str | None:
-    """The tenant: a digest of the client's secrets and accounts, or None when it sent no secret.
-
-    A secret is what a client cannot forge without being that client. Its digest, never its value,
-    leaves this function.
-    """
-    secrets = [(name, value) for name in SECRETS for value in headers.all(name) if _is_secret(value)]
-    if not secrets:
-        return None
-    accounts = [(name, value) for name in ACCOUNTS for value in headers.all(name)]
-    return digest("tenant", (part.encode("latin-1") for pair in secrets + accounts for part in pair))
-
-
-def _is_secret(value: str) -> bool:
-    return value.strip().lower() not in AUTH_SCHEMES | {""}
 
 
 def identify(
@@ -71,6 +54,5 @@ def identify(
     for name in sorted(params):
         parts += (name.encode("utf-8", "surrogatepass"), params[name])
     partition = digest("partition", parts)
-    return Identity(
-        partition, digest("entry", (partition.encode(), text.encode("utf-8", "surrogatepass"))), text
-    )
+    entry_id = digest("entry", (partition.encode(), text.encode("utf-8", "surrogatepass")))
+    return Identity(tenant, partition, entry_id, text)

@@ -3,31 +3,93 @@
 Each gate returns what it allows or a member of `Uncached`: one reason, counted under that name.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+from types import MappingProxyType
 
+import msgspec
+
+from router_extproc.base.completion import Completion, Folded, Unfoldable
 from router_extproc.base.headers import Headers
 from router_extproc.base.refusals import Uncached
-from router_extproc.caching.entry import Candidate
-from router_extproc.caching.guard import same_question
+from router_extproc.caching.context import too_little
+from router_extproc.caching.control import CacheControl
+from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.guard import Difference, agree
 from router_extproc.caching.identity import Identity
+from router_extproc.caching.marks import Marks
+from router_extproc.caching.scope import Tenancy
+
+
+class Mode(StrEnum):
+    """How a category uses the cache."""
+
+    OFF = "off"
+    EXACT = "exact"
+    SEMANTIC = "semantic"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryPolicy:
+    """`threshold` is the least cosine of a semantic hit; `ttl` is in seconds."""
+
+    mode: Mode
+    threshold: float
+    ttl: float
 
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """`threshold` is the least cosine of a semantic hit; `ttl` and `lookup_timeout` are in seconds;
-    `candidates` is how many neighbours are asked for, so that one the guard refuses hides no good one."""
+    """`default` holds for categories without a policy of their own, and where no category was confident.
+
+    `max_temperature`: requests above it bypass the cache. `lookup_timeout` bounds, in seconds, all lookups
+    of one request before it goes upstream, and the one when its model failed; `coalesce_timeout` how long it
+    waits for an identical one under way, 0 for not at all. `candidates` is how many neighbours are asked for,
+    so that one the guard refuses hides no good one. `stale_grace`: seconds after its expiry in which an entry
+    may stand in for failing models. `verify_share` in [0, 1]: semantic hits that are sent upstream all the
+    same, to compare.
+    """
 
     enabled: bool
-    threshold: float
-    ttl: float
+    tenancy: Tenancy
+    default: CategoryPolicy
     max_answer_bytes: int
     lookup_timeout: float
+    categories: Mapping[str, CategoryPolicy] = field(default_factory=lambda: MappingProxyType({}))
+    max_temperature: float = inf
+    coalesce_timeout: float = 0.0
     candidates: int = 5
+    stale_grace: float = 0.0
+    verify_share: float = 0.0
+
+    def of(self, category: str) -> CategoryPolicy:
+        return self.categories.get(category, self.default)
+
+    @property
+    def all(self) -> tuple[CategoryPolicy, ...]:
+        """The default first."""
+        return (self.default, *self.categories.values())
+
+    @property
+    def longest_ttl(self) -> float:
+        """Seconds after which an entry written now has expired, whatever its category."""
+        return max(each.ttl for each in self.all)
 
 
-def may_ask(
-    policy: CachePolicy, tenant: str | None, text: str | None, params: Mapping[str, bytes]
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """What one request may do with the cache. `exact_only`: why it is compared word for word only, if so."""
+
+    identity: Identity
+    control: CacheControl
+    exact_only: Uncached | None = None
+
+
+def may_use(
+    policy: CachePolicy, tenant: str | Uncached, text: str | None, params: Mapping[str, bytes]
 ) -> Uncached | None:
     """Why a request may not use the cache at all, or None when it may.
 
@@ -35,15 +97,43 @@ def may_ask(
     """
     if not policy.enabled:
         return Uncached.DISABLED
-    if tenant is None:
-        return Uncached.NO_CREDENTIAL
+    if isinstance(tenant, Uncached):
+        return tenant
     if text is None or not text.strip():
         return Uncached.LAST_TURN_NOT_TEXT
     if params.get("n", b"1") not in (b"1", b"null"):
         return Uncached.MULTIPLE_CHOICES
     if params.get("logprobs", b"false") not in (b"false", b"null"):
         return Uncached.LOGPROBS
+    if not _cool_enough(params.get("temperature", b"null"), policy.max_temperature):
+        return Uncached.TEMPERATURE
     return None
+
+
+def _cool_enough(raw: bytes, most: float) -> bool:
+    """A client that sets no temperature takes the server's default, which the operator knows."""
+    value = msgspec.json.decode(raw)
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and value <= most
+
+
+def exact_only(text: str, params: Mapping[str, bytes], *, later: bool) -> Uncached | None:
+    """Why a request is compared word for word only, by what is known before it is analysed."""
+    for name in ("tools", "functions"):
+        if params.get(name, b"null") not in (b"null", b"[]"):
+            return Uncached.TOOLS
+    return too_little(text, later=later)
+
+
+def by_meaning(use: CacheUse, mode: Mode, *, truncated: bool) -> Uncached | None:
+    """Why this request is compared word for word only, once it is analysed; None when by meaning too.
+
+    `truncated`: the encoder did not see all of the text, and texts that begin alike may end differently.
+    """
+    if mode is Mode.EXACT:
+        return Uncached.CATEGORY_EXACT
+    return Uncached.TRUNCATED if truncated else use.exact_only
 
 
 def may_record(headers: Headers) -> Uncached | None:
@@ -63,27 +153,83 @@ def media_type(headers: Headers) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """`hit` answers; `refused` counts candidates above the threshold that the guard held back."""
+class Allowed:
+    """The answer may be kept until `ttl` seconds after it was asked for."""
 
-    hit: Candidate | None
-    refused: int
+    completion: Completion
+    ttl: float
 
 
-def choose(policy: CachePolicy, identity: Identity, candidates: Sequence[Candidate], at: float) -> Choice:
-    """The first candidate that may answer `identity`.
+@dataclass(frozen=True, slots=True)
+class Refused:
+    reason: Uncached
+
+
+def may_store(use: CacheUse, policy: CategoryPolicy, folded: Folded) -> Allowed | Refused:
+    """The one gate before the cache, for JSON answers and streams alike."""
+    if not use.control.keeps:
+        return Refused(Uncached.CACHE_CONTROL)
+    if policy.mode is Mode.OFF:
+        return Refused(Uncached.CATEGORY_OFF)
+    if isinstance(folded, Unfoldable):
+        return Refused(folded.reason)
+    return Allowed(folded, min(policy.ttl, use.control.ttl))
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What is asked of an entry at `at` beside being the right one. `grace`: seconds of it after expiry."""
+
+    marks: Marks
+    at: float
+    grace: float = 0.0
+
+
+def admits(policy: CachePolicy, use: CacheUse, entry: Entry, bounds: Bounds) -> bool:
+    """Whether `entry` may answer at all, however near it is.
 
     Partition and expiry were the store's filter; they are checked again here because a leak between
     tenants must need two bugs, not one.
     """
-    refused = 0
+    return (
+        entry.partition == use.identity.partition
+        and bounds.at < entry.expires_at + bounds.grace
+        and bounds.at - entry.created_at <= use.control.max_age
+        and not bounds.marks.revokes(entry, use.identity.entry_id)
+        and policy.of(entry.category).mode is not Mode.OFF
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """`hit` answers; `refused` are the differences for which the guard held back candidates above the
+    threshold, and how often."""
+
+    hit: Candidate | None
+    refused: Mapping[Difference, int]
+
+
+def choose(
+    policy: CachePolicy, use: CacheUse, category: str, candidates: Sequence[Candidate], bounds: Bounds
+) -> Choice:
+    """The first candidate that may answer, most similar first. `category` is the request's.
+
+    Where the request and the entry belong to different categories, the stricter threshold counts.
+    """
+    refused: Counter[Difference] = Counter()
+    threshold = policy.of(category).threshold
     for candidate in sorted(candidates, key=lambda c: -c.similarity):
         entry = candidate.entry
-        if candidate.similarity < policy.threshold:
-            break
-        if entry.partition != identity.partition or at >= entry.expires_at or entry.partial:
-            continue
-        if same_question(identity.text, entry.text):
+        if entry.text == use.identity.text and admits(policy, use, entry, bounds):
             return Choice(candidate, refused)
-        refused += 1
+        if candidate.similarity < max(threshold, policy.of(entry.category).threshold):
+            continue
+        if entry.exact_only or not admits(policy, use, entry, bounds):
+            continue
+        if policy.of(entry.category).mode is not Mode.SEMANTIC:
+            continue
+        difference = agree(use.identity.text, entry.text)
+        if difference is None:
+            return Choice(candidate, refused)
+        refused[difference] += 1
     return Choice(None, refused)

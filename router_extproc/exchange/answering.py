@@ -1,32 +1,43 @@
 """The upstream's answer on its way to the client: never changed or held back, read if it may be stored."""
 
-from router_extproc.base.completion import Unfoldable
+from collections.abc import Sequence
+
 from router_extproc.base.headers import HeaderEdits
-from router_extproc.base.names import INTERNAL
-from router_extproc.base.refusals import Uncached
-from router_extproc.caching.entry import Entry
-from router_extproc.caching.policy import may_record, media_type
+from router_extproc.base.names import INTERNAL, VSR_RESPONSE_PATH
+from router_extproc.base.refusals import Uncached, Verified
+from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.marks import Marks
+from router_extproc.caching.policy import Bounds, Refused, choose, may_record, may_store, media_type
 from router_extproc.exchange.effects import (
     Answered,
     CacheSkipped,
+    CacheVerified,
     Close,
     Effect,
+    HitKind,
+    Land,
+    LookupExact,
+    LookupSimilar,
     Phase,
+    PortFailed,
     Reply,
     Store,
+    Verify,
     Watch,
 )
 from router_extproc.exchange.events import (
+    LookupDone,
+    LookupFailed,
     RequestTrailers,
     ResponseBody,
     ResponseHeaders,
     ResponseTrailers,
 )
 from router_extproc.exchange.intake import Step
-from router_extproc.exchange.judging import selection_headers
+from router_extproc.exchange.judging import replay, selection_headers
 from router_extproc.exchange.recorder import Recorder
 from router_extproc.exchange.snapshot import Snapshot
-from router_extproc.exchange.stages import Done, Forwarded, Recording
+from router_extproc.exchange.stages import AwaitStale, Done, Fill, Forwarded, Recording
 
 
 def on_request_trailers(stage: Forwarded, event: RequestTrailers, plan: Snapshot, at: float) -> Step:
@@ -34,30 +45,94 @@ def on_request_trailers(stage: Forwarded, event: RequestTrailers, plan: Snapshot
 
 
 def on_response_headers(stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
-    """Tell the client what was chosen; watch the body only if it may fill the cache."""
-    decision = stage.decision
-    said = selection_headers(decision.route.model, decision.category, stage.reasoning)
-    # What an upstream says under our names would be taken for ours.
-    forged = tuple(name for name in INTERNAL if name not in dict(said))
-    edits = HeaderEdits(set=said, remove=forged)
-    answered = Answered(decision.route.model, _status(event), at - stage.started)
-    if stage.fill is None:
-        return Done(), (Reply(Phase.RESPONSE_HEADERS, edits), answered, Close())
+    """Watch the body if it may fill the cache. In place of a failing model a cached answer may stand in."""
+    answered = Answered(stage.decision.route.model, _status(event), at - stage.client.started)
+    fill = stage.fill
+    if fill is None:
+        return _pass_on(stage, answered, Close())
+    lookup = _stand_in(fill, _status(event), plan)
+    if lookup is not None:
+        return AwaitStale(stage, fill), (answered, lookup)
     refused = Uncached.EMPTY if event.end_of_stream else may_record(event.headers)
     if refused is not None:
-        skipped = CacheSkipped(refused, storing=True)
-        return Done(), (Reply(Phase.RESPONSE_HEADERS, edits), answered, skipped, Close())
+        return _pass_on(stage, answered, *_not_kept(fill, refused), Close())
     recorder = Recorder(
         event_stream=media_type(event.headers) == "text/event-stream",
         max_bytes=plan.cache.max_answer_bytes,
     )
-    reply = Reply(Phase.RESPONSE_HEADERS, edits, watch=Watch.STREAMED_RESPONSE)
-    return Recording(decision, stage.reasoning, stage.fill, recorder), (reply, answered)
+    reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
+    return Recording(stage, fill, recorder), (reply, answered)
+
+
+def _pass_on(stage: Forwarded, *effects: Effect) -> Step:
+    """Let the answer go to the client as it is, without the router."""
+    return Done(), (Reply(Phase.RESPONSE_HEADERS, _said(stage)), *effects)
+
+
+def _said(stage: Forwarded) -> HeaderEdits:
+    """What the client is told of the choice. What an upstream says under our names would pass for ours."""
+    decision = stage.decision
+    said = (
+        (VSR_RESPONSE_PATH, "upstream"),
+        *selection_headers(decision.route.model, decision.category, stage.reasoning),
+    )
+    return HeaderEdits(set=said, remove=tuple(name for name in INTERNAL if name not in dict(said)))
 
 
 def _status(event: ResponseHeaders) -> int:
     status = event.headers.get(":status")
     return int(status) if status.isascii() and status.isdigit() else 0
+
+
+def _stand_in(fill: Fill, status: int, plan: Snapshot) -> LookupExact | LookupSimilar | None:
+    """What to ask the store for in place of an error, if anything: an expired answer, where the policy has a
+    grace for it and the model failed; or the hit that was held back to be compared, whatever went wrong."""
+    policy, use = plan.cache, fill.use
+    held_back = fill.verify is not None and status != 200
+    stale = policy.stale_grace > 0 and status >= 500
+    if not use.control.asks or not (held_back or stale):
+        return None
+    partition, timeout, grace = use.identity.partition, policy.lookup_timeout, policy.stale_grace
+    if fill.exact_only:
+        return LookupExact(partition, use.identity.entry_id, timeout, grace)
+    return LookupSimilar(partition, fill.vector, policy.candidates, timeout, grace)
+
+
+def on_stale(stage: AwaitStale, event: LookupDone, plan: Snapshot, at: float) -> Step:
+    # A store that was asked for one entry may bring another, and these texts are compared word for word.
+    candidates = [
+        candidate
+        for candidate in event.candidates
+        if candidate.entry.text == stage.fill.use.identity.text or not stage.fill.exact_only
+    ]
+    return _stand(stage, candidates, event.marks, plan, at)
+
+
+def on_stale_failed(stage: AwaitStale, event: LookupFailed, plan: Snapshot, at: float) -> Step:
+    return _stand(stage, (), event.marks, plan, at, (PortFailed("store", event.reason),))
+
+
+def _stand(
+    stage: AwaitStale,
+    candidates: Sequence[Candidate],
+    marks: Marks,
+    plan: Snapshot,
+    at: float,
+    notes: tuple[Effect, ...] = (),
+) -> Step:
+    """The rule of a hit, with the grace after expiry, over what was found and what was held back."""
+    forwarded, fill = stage.forwarded, stage.fill
+    known = candidates if fill.verify is None else (*candidates, fill.verify)
+    bounds = Bounds(marks, at, plan.cache.stale_grace)
+    choice = choose(plan.cache, fill.use, forwarded.decision.category, known, bounds)
+    if choice.hit is None:
+        return _pass_on(forwarded, *notes, *_not_kept(fill, Uncached.STATUS), Close())
+    entry = choice.hit.entry
+    kind = HitKind.EXACT if entry.text == fill.use.identity.text else HitKind.SEMANTIC
+    kind = HitKind.STALE if at >= entry.expires_at else kind
+    reply, note = replay(forwarded.client, fill.use, choice.hit, kind, at)
+    landed = Land(None if kind is HitKind.STALE else choice.hit)
+    return Done(), (reply, landed, *notes, *_uncompared(fill), note)
 
 
 def on_response_body(stage: Recording, event: ResponseBody, plan: Snapshot, at: float) -> Step:
@@ -74,21 +149,40 @@ def on_response_trailers(stage: Recording, event: ResponseTrailers, plan: Snapsh
 
 def _keep(stage: Recording, plan: Snapshot, at: float) -> tuple[Effect, ...]:
     """The one gate before the cache, for every form of answer."""
-    folded = stage.recorder.finish()
-    if isinstance(folded, Unfoldable):
-        return (CacheSkipped(folded.reason, storing=True),)
-    decision, fill = stage.decision, stage.fill
+    decision, fill = stage.forwarded.decision, stage.fill
+    verdict = may_store(fill.use, plan.cache.of(decision.category), stage.recorder.finish())
+    if isinstance(verdict, Refused):
+        return _not_kept(fill, verdict.reason)
+    identity, started = fill.use.identity, stage.forwarded.client.started
+    # From when it was asked: what a mark of this moment covers must be gone when the mark is.
+    expires_at = started + verdict.ttl
+    if at >= expires_at:
+        return _not_kept(fill, Uncached.EXPIRED)
     entry = Entry(
-        id=fill.identity.entry_id,
-        partition=fill.identity.partition,
-        text=fill.identity.text,
+        id=identity.entry_id,
+        partition=identity.partition,
+        tenant=identity.tenant,
+        text=identity.text,
         vector=fill.vector,
-        completion=folded,
+        completion=verdict.completion,
         model=decision.route.model,
         category=decision.category,
-        reasoning=bool(stage.reasoning),
-        created_at=at,
-        expires_at=at + plan.cache.ttl,
-        partial=fill.partial,
+        reasoning=bool(stage.forwarded.reasoning),
+        created_at=started,
+        expires_at=expires_at,
+        exact_only=fill.exact_only,
     )
-    return (Store(entry),)
+    kept: tuple[Effect, ...] = (Land(Candidate(entry, 1.0)), Store(entry))
+    return kept if fill.verify is None else (*kept, Verify(fill.verify, verdict.completion))
+
+
+def _not_kept(fill: Fill, reason: Uncached) -> tuple[Effect, ...]:
+    """Those who wait go on by themselves; a hit that was to be compared has nothing to be compared with."""
+    return (Land(None), CacheSkipped(reason, storing=True), *_uncompared(fill))
+
+
+def _uncompared(fill: Fill) -> tuple[Effect, ...]:
+    if fill.verify is None:
+        return ()
+    entry = fill.verify.entry
+    return (CacheVerified(Verified.UNDECIDED, entry.category, entry.id),)

@@ -1,12 +1,15 @@
 """What an exchange wants done. The driver does it and feeds results back as events."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 
+from router_extproc.base.completion import Completion
 from router_extproc.base.headers import NO_EDITS, HeaderEdits
-from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached
+from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached, Verified, Waited
 from router_extproc.base.vector import Vector
-from router_extproc.caching.entry import Entry
+from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.guard import Difference
 from router_extproc.routing.analysis import Timings
 
 
@@ -66,21 +69,41 @@ class Analyse:
 
 @dataclass(frozen=True, slots=True)
 class LookupExact:
-    """Ask for one entry by id; answered by LookupDone or LookupFailed."""
+    """Ask for one entry by id; answered by LookupDone or LookupFailed. `grace`: seconds since its expiry for
+    which an entry is still wanted."""
 
     partition: str
     entry_id: str
     timeout: float
+    grace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class LookupSimilar:
-    """Ask for neighbours of `vector`; answered by LookupDone or LookupFailed."""
+    """Ask for neighbours of `vector`; answered by LookupDone or LookupFailed. `grace` as in LookupExact."""
 
     partition: str
     vector: Vector = field(repr=False)
     limit: int
     timeout: float
+    grace: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Wait for an identical request under way (equal `entry_id`) up to `timeout` seconds, or become the one
+    that others wait for; answered by Leads, Landed or Alone."""
+
+    entry_id: str
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """Give those who wait for this request its answer, or None: go on by yourselves. The driver does it too
+    when the stream ends, however it ends."""
+
+    candidate: Candidate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +114,28 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Verify:
+    """Compare the answer that `hit` would have given with the `fresh` one, after the last reply; no answer
+    comes back."""
+
+    hit: Candidate
+    fresh: Completion
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """End the stream cleanly; Envoy goes on without us."""
+
+
+class HitKind(StrEnum):
+    """How an answer was found."""
+
+    EXACT = "exact"
+    SEMANTIC = "semantic"
+    COALESCED = "coalesced"
+    """By waiting for an identical request."""
+    STALE = "stale"
+    """Expired, in place of a failing model's error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +164,10 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class CacheHit:
-    """`kind` is `exact` or `semantic`; `age` in seconds."""
+    """`age` and `seconds` (since the request's first message) in seconds; `entry` is the entry's id."""
 
-    kind: str
+    kind: HitKind
+    entry: str
     similarity: float
     model: str
     age: float
@@ -132,9 +176,10 @@ class CacheHit:
 
 @dataclass(frozen=True, slots=True)
 class CacheMiss:
-    """No candidate was good enough; `guard` counts those above the threshold that the guard refused."""
+    """No candidate was good enough; `refused` are the differences for which the guard refused some that were
+    similar enough, and how often."""
 
-    guard: int
+    refused: Mapping[Difference, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +188,31 @@ class CacheSkipped:
 
     reason: Uncached
     storing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Coalesced:
+    """A request waited for an identical one."""
+
+    outcome: Waited
+
+
+@dataclass(frozen=True, slots=True)
+class CacheVerified:
+    """A semantic hit was compared with a fresh answer."""
+
+    outcome: Verified
+    category: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAsked:
+    """A call of the store took `seconds`. `operation` and `status` are values of VSR's metrics."""
+
+    operation: str
+    status: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +254,9 @@ Note = (
     | CacheHit
     | CacheMiss
     | CacheSkipped
+    | Coalesced
+    | CacheVerified
+    | StoreAsked
     | PortFailed
     | Answered
     | Violation
@@ -191,4 +264,7 @@ Note = (
 )
 """What happened, for telemetry; carries no prompt, answer or credential."""
 
-Effect = Reply | ImmediateReply | Analyse | LookupExact | LookupSimilar | Store | Close | Note
+Question = Analyse | LookupExact | LookupSimilar | Join
+"""What a port is to answer, with an event."""
+
+Effect = Reply | ImmediateReply | Question | Land | Store | Verify | Close | Note

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from router_extproc.base.headers import Headers
-from router_extproc.base.refusals import Failure
+from router_extproc.base.refusals import Failure, Waited
 from router_extproc.caching.entry import Candidate
+from router_extproc.caching.marks import Marks
 from router_extproc.routing.analysis import Analysis
+
+NO_MARKS = Marks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,38 @@ class AnalysisFailed:
 
 @dataclass(frozen=True, slots=True)
 class LookupDone:
-    """What the store proposes, most similar first; empty on a miss."""
+    """What the store proposes, most similar first; empty on a miss. `marks` are those in force by then."""
 
     candidates: Sequence[Candidate]
+    marks: Marks = NO_MARKS
 
 
 @dataclass(frozen=True, slots=True)
 class LookupFailed:
+    """`marks` as for LookupDone."""
+
     reason: Failure
+    marks: Marks = NO_MARKS
+
+
+@dataclass(frozen=True, slots=True)
+class Leads:
+    """No identical request is under way: those that come now wait for this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The identical request that this one waited for has its answer."""
+
+    candidate: Candidate
+    marks: Marks = NO_MARKS
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Waiting brought nothing. `reason` is not ANSWERED."""
+
+    reason: Waited
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +108,7 @@ class PeerClosed:
 Message = RequestHeaders | RequestBody | RequestTrailers | ResponseHeaders | ResponseBody | ResponseTrailers
 """What Envoy sends; each is owed exactly one reply of its kind, unless the stream ends."""
 
-Result = AnalysisReady | AnalysisFailed | LookupDone | LookupFailed
+Result = AnalysisReady | AnalysisFailed | LookupDone | LookupFailed | Leads | Landed | Alone
 """What a port brings back."""
 
 Event = Message | Result | PeerClosed

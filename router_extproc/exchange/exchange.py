@@ -11,9 +11,12 @@ from typing import Any
 from router_extproc.exchange import answering, intake, judging
 from router_extproc.exchange.effects import Cancelled, Close, Effect, Violation
 from router_extproc.exchange.events import (
+    Alone,
     AnalysisFailed,
     AnalysisReady,
     Event,
+    Landed,
+    Leads,
     LookupDone,
     LookupFailed,
     PeerClosed,
@@ -30,7 +33,9 @@ from router_extproc.exchange.stages import (
     AwaitAnalysis,
     AwaitBody,
     AwaitExact,
+    AwaitFlight,
     AwaitSimilar,
+    AwaitStale,
     Done,
     Forwarded,
     Recording,
@@ -50,10 +55,16 @@ LEGAL: Mapping[type[Stage], Mapping[type[Event], Handler]] = MappingProxyType(
         AwaitBody: {
             RequestBody: intake.on_request_body,
             RequestTrailers: intake.on_no_body,
+            ResponseHeaders: intake.on_response_first,
         },
         AwaitExact: {
             LookupDone: judging.on_exact,
             LookupFailed: judging.on_exact_failed,
+        },
+        AwaitFlight: {
+            Leads: judging.on_leads,
+            Landed: judging.on_landed,
+            Alone: judging.on_alone,
         },
         AwaitAnalysis: {
             AnalysisReady: judging.on_analysis,
@@ -66,6 +77,10 @@ LEGAL: Mapping[type[Stage], Mapping[type[Event], Handler]] = MappingProxyType(
         Forwarded: {
             RequestTrailers: answering.on_request_trailers,
             ResponseHeaders: answering.on_response_headers,
+        },
+        AwaitStale: {
+            LookupDone: answering.on_stale,
+            LookupFailed: answering.on_stale_failed,
         },
         Recording: {
             ResponseBody: answering.on_response_body,

@@ -1,10 +1,11 @@
 """From the first message to a well-formed question: what is ours, what passes, what is an error."""
 
 from router_extproc.base.headers import HeaderEdits, Headers
-from router_extproc.base.names import INTERNAL
+from router_extproc.base.names import INTERNAL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
-from router_extproc.caching.identity import Identity, identify, tenant_of
-from router_extproc.caching.policy import may_ask, media_type
+from router_extproc.caching.control import parse_cache_control
+from router_extproc.caching.identity import identify
+from router_extproc.caching.policy import CacheUse, exact_only, may_use, media_type
 from router_extproc.exchange.effects import (
     Analyse,
     Bypassed,
@@ -20,7 +21,16 @@ from router_extproc.exchange.effects import (
 )
 from router_extproc.exchange.events import RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders
 from router_extproc.exchange.snapshot import Snapshot
-from router_extproc.exchange.stages import Asked, AwaitAnalysis, AwaitBody, AwaitExact, Done, Stage, Start
+from router_extproc.exchange.stages import (
+    Asked,
+    AwaitAnalysis,
+    AwaitBody,
+    AwaitExact,
+    Client,
+    Done,
+    Stage,
+    Start,
+)
 from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
 from router_extproc.llm.errors import error_body
 
@@ -42,8 +52,15 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
         return _pass_by(event.headers, reason)
     if event.end_of_stream:
         return _reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
-    query = event.headers.get(":path").partition("?")[2]
-    return AwaitBody(stage.ident, tenant_of(event.headers), query, at), (Reply(Phase.REQUEST_HEADERS),)
+    headers = event.headers
+    asking = AwaitBody(
+        ident=stage.ident,
+        tenant=plan.cache.tenancy.of(headers),
+        control=parse_cache_control(headers.all(VSR_CACHE_CONTROL)),
+        query=headers.get(":path").partition("?")[2],
+        started=at,
+    )
+    return asking, (Reply(Phase.REQUEST_HEADERS),)
 
 
 def not_ours(event: RequestHeaders) -> Bypass | None:
@@ -63,8 +80,9 @@ def not_ours(event: RequestHeaders) -> Bypass | None:
     return None if event.buffered else Bypass.BODY_MODE
 
 
-def on_response_first(stage: Start, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
-    """A filter before us answered the request: the stream begins in the response phase."""
+def on_response_first(stage: Start | AwaitBody, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
+    """Envoy or a filter before us answered, before the request or its body got here: a body that is too
+    large or too slow, for example."""
     return Done(), (Reply(Phase.RESPONSE_HEADERS), Bypassed(Bypass.RESPONSE_ONLY), Close())
 
 
@@ -79,7 +97,7 @@ def on_request_body(stage: AwaitBody, event: RequestBody, plan: Snapshot, at: fl
     automatic = chat.model in plan.aliases
     if not automatic and not plan.is_model(chat.model):
         return _reject(Rejection.UNKNOWN_MODEL, "The model does not exist in this pool.", "model")
-    return _ask(stage, chat, None if automatic else chat.model, plan)
+    return _ask(stage, chat, None if automatic else chat.model, plan, at)
 
 
 def on_no_body(stage: AwaitBody, event: RequestTrailers, plan: Snapshot, at: float) -> Step:
@@ -87,24 +105,30 @@ def on_no_body(stage: AwaitBody, event: RequestTrailers, plan: Snapshot, at: flo
     return _reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
 
 
-def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot) -> Step:
+def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot, at: float) -> Step:
     """The exact tier first: it costs no model. Without a place in the cache, straight to the encoder."""
-    identity = _identity(stage, chat, model, plan)
-    if isinstance(identity, Uncached):
-        asked = Asked(stage.ident, chat, model, None, stage.started)
-        return analyse(asked, plan, (CacheSkipped(identity, storing=False),))
-    asked = Asked(stage.ident, chat, model, identity, stage.started)
+    client = Client(stage.ident, chat.stream, chat.include_usage, stage.started)
+    use = _use(stage, chat, model, plan)
+    if isinstance(use, Uncached):
+        asked = Asked(client, chat, model, None)
+        return analyse(asked, plan, 0.0, (CacheSkipped(use, storing=False),))
+    asked = Asked(client, chat, model, use)
+    if not use.control.asks:
+        return analyse(asked, plan, 0.0, (CacheSkipped(Uncached.CACHE_CONTROL, storing=False),))
+    identity = use.identity
     lookup = LookupExact(identity.partition, identity.entry_id, plan.cache.lookup_timeout)
-    return AwaitExact(asked), (lookup,)
+    return AwaitExact(asked, use, at), (lookup,)
 
 
-def _identity(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot) -> Identity | Uncached:
-    last, tenant = chat.turns[-1], stage.tenant
+def _use(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot) -> CacheUse | Uncached:
+    last, tenant, control = chat.turns[-1], stage.tenant, stage.control
     text = last.text if last.role == "user" else None
-    refused = may_ask(plan.cache, tenant, text, chat.params)
-    if refused is not None or tenant is None or text is None:
-        return refused or Uncached.NO_CREDENTIAL
-    return identify(
+    refused = may_use(plan.cache, tenant, text, chat.params)
+    if refused is not None or isinstance(tenant, Uncached) or text is None:
+        return refused or Uncached.NO_IDENTITY
+    if not control.asks and not control.keeps:
+        return Uncached.CACHE_CONTROL
+    identity = identify(
         tenant=tenant,
         model=model or "auto",
         query=stage.query,
@@ -115,19 +139,22 @@ def _identity(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snap
         encoder=plan.encoder,
         generation=plan.generation,
     )
+    later = any(turn.role not in ("system", "developer") for turn in chat.turns[:-1])
+    return CacheUse(identity, control, exact_only(text, chat.params, later=later))
 
 
-def analyse(asked: Asked, plan: Snapshot, notes: tuple[Effect, ...] = ()) -> Step:
-    """Run the encoder on what the user asks. Requests whose last turn has no text are read as a whole."""
+def analyse(asked: Asked, plan: Snapshot, budget: float, notes: tuple[Effect, ...] = ()) -> Step:
+    """Run the encoder on what the user asks. Requests whose last turn has no text are read as a whole.
+    `budget`: seconds left for lookups afterwards."""
     texts = [turn.text for turn in asked.chat.turns if turn.role == "user" and turn.text]
     text = texts[-1] if texts else " "
-    return AwaitAnalysis(asked), (*notes, Analyse(text, plan.analysis_timeout))
+    return AwaitAnalysis(asked, budget), (*notes, Analyse(text, plan.analysis_timeout))
 
 
 def _pass_by(headers: Headers, reason: Bypass) -> Step:
-    """Let everything through. Internal headers a client sent are removed all the same, and the route,
-    which may have been chosen by one of them, is chosen again."""
-    forged = tuple(name for name in INTERNAL if name in headers)
+    """Let everything through. What a client told the router, or sent under its names, is removed all the
+    same, and the route, which may have been chosen by it, is chosen again."""
+    forged = tuple(name for name in (*INTERNAL, VSR_CACHE_CONTROL) if name in headers)
     reply = Reply(
         Phase.REQUEST_HEADERS,
         HeaderEdits(remove=forged),

@@ -5,8 +5,11 @@
 
 from dataclasses import dataclass, field
 
+from router_extproc.base.refusals import Uncached
 from router_extproc.base.vector import Vector
-from router_extproc.caching.identity import Identity
+from router_extproc.caching.control import CacheControl
+from router_extproc.caching.entry import Candidate
+from router_extproc.caching.policy import CacheUse
 from router_extproc.exchange.recorder import Recorder
 from router_extproc.llm.chat import ChatRequest
 from router_extproc.routing.analysis import Analysis
@@ -22,77 +25,109 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class AwaitBody:
-    """A chat completion's headers were let through; its body comes next. `tenant` is None without a
-    secret; `query` is the query of the request's path."""
+    """A chat completion's headers were let through; its body comes next. `tenant` may be the reason why
+    there is none; `query` is the query of the request's path."""
 
     ident: str
-    tenant: str | None
+    tenant: str | Uncached
+    control: CacheControl
     query: str
     started: float
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A well-formed question. `model` is None when the router shall choose; `identity` is None when the
-    cache may not be used for it."""
+class Client:
+    """What an answer needs to know of who asked: `ident` makes replayed completions unique, `stream` and
+    `include_usage` are the form it wants. Kept while an answer streams, when the request is let go."""
 
     ident: str
-    chat: ChatRequest = field(repr=False)
-    model: str | None
-    identity: Identity | None
+    stream: bool
+    include_usage: bool
     started: float
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A well-formed question. `model` is None when the router shall choose; `use` is None when the cache
+    may not be used for it."""
+
+    client: Client
+    chat: ChatRequest = field(repr=False)
+    model: str | None
+    use: CacheUse | None
+
+
+@dataclass(frozen=True, slots=True)
 class AwaitExact:
-    """The exact tier was asked."""
+    """The exact tier was asked, at `since`."""
 
     asked: Asked
+    use: CacheUse
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitFlight:
+    """Is an identical request under way? `budget`: seconds left for lookups."""
+
+    asked: Asked
+    use: CacheUse
+    budget: float
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitAnalysis:
-    """The encoder runs."""
+    """The encoder runs. `budget`: seconds left for lookups."""
 
     asked: Asked
+    budget: float
 
 
 @dataclass(frozen=True, slots=True)
 class AwaitSimilar:
-    """The semantic tier was asked; `identity` is the request's."""
+    """The semantic tier was asked; `use` is the request's."""
 
     asked: Asked
-    identity: Identity
+    use: CacheUse
     analysis: Analysis
     decision: Decision
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """What an entry needs beside the answer. `partial`: the vector covers only the text's beginning."""
+    """What an entry needs beside the answer. `verify` is the semantic hit that was not served, so that it can
+    be compared with the answer."""
 
-    identity: Identity
+    use: CacheUse
     vector: Vector = field(repr=False)
-    partial: bool
+    exact_only: bool
+    verify: Candidate | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
     """The request went to `decision`'s model. `reasoning` is None when the client's own setting stands;
-    `fill` is None when the answer may not be stored."""
+    `fill` is None when the answer is not for the cache."""
 
+    client: Client
     decision: Decision
     reasoning: bool | None
     fill: Fill | None
-    started: float
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitStale:
+    """The model failed; is there a cached answer that may stand in?"""
+
+    forwarded: Forwarded
+    fill: Fill
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
     """The answer passes and is read."""
 
-    decision: Decision
-    reasoning: bool | None
+    forwarded: Forwarded
     fill: Fill
     recorder: Recorder = field(repr=False)
 
@@ -102,4 +137,15 @@ class Done:
     """Nothing more will be said on this stream."""
 
 
-Stage = Start | AwaitBody | AwaitExact | AwaitAnalysis | AwaitSimilar | Forwarded | Recording | Done
+Stage = (
+    Start
+    | AwaitBody
+    | AwaitExact
+    | AwaitFlight
+    | AwaitAnalysis
+    | AwaitSimilar
+    | Forwarded
+    | AwaitStale
+    | Recording
+    | Done
+)

@@ -13,24 +13,34 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Protocol
 
-from router_extproc.base.refusals import Failure, Uncached
+from router_extproc.base.refusals import Failure, Uncached, Verified, Waited
 from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.marks import Marks
 from router_extproc.exchange.effects import (
     Analyse,
     CacheSkipped,
+    CacheVerified,
     Close,
     Effect,
     ImmediateReply,
+    Join,
+    Land,
     LookupExact,
     LookupSimilar,
     Note,
+    Question,
     Reply,
     Store,
+    StoreAsked,
+    Verify,
 )
 from router_extproc.exchange.events import (
+    Alone,
     AnalysisFailed,
     AnalysisReady,
     Event,
+    Landed,
+    Leads,
     LookupDone,
     LookupFailed,
     Message,
@@ -39,10 +49,9 @@ from router_extproc.exchange.events import (
 )
 from router_extproc.ports import Analyst, Clock, PortError, Telemetry
 from router_extproc.ports import Store as StorePort
+from router_extproc.server.flights import Flight, Flights
 
 log = logging.getLogger(__name__)
-
-Question = Analyse | LookupExact | LookupSimilar
 
 
 class Exchange(Protocol):
@@ -57,13 +66,16 @@ class Exchange(Protocol):
 class Ports:
     """What effects are run on.
 
-    `fill` offers an entry to the bounded queue of cache writes; it returns at once, and False says that
-    the queue is full.
+    `fill` offers an entry to the bounded queue of cache writes, `verify` a pair of answers to that of
+    comparisons; both return at once, and False says that the queue is full. `marks` are those in force.
     """
 
     analyst: Analyst
     store: StorePort
     fill: Callable[[Entry], bool]
+    verify: Callable[[Verify], bool]
+    marks: Callable[[], Marks]
+    flights: Flights
     telemetry: Telemetry
     clock: Clock
 
@@ -78,90 +90,150 @@ async def drive(
     Close the generator (`contextlib.aclosing`): a stream that is cancelled while a reply is being sent
     leaves it suspended, with entries still to be stored.
     """
-    ended = False
+    stream = _Stream(exchange, ports)
     try:
         async for message in messages:
             effects = deque(exchange.receive(message, ports.clock.now()))
-            entries: list[Entry] = []
+            del message  # megabytes perhaps, and the next one may be minutes away
             try:
                 while effects:
                     effect = effects.popleft()
                     if isinstance(effect, Reply | ImmediateReply):
-                        ended = ended or isinstance(effect, ImmediateReply)
+                        stream.ended = stream.ended or isinstance(effect, ImmediateReply)
                         yield effect
                     elif isinstance(effect, Question):
-                        result = await _ask(effect, ports)
+                        result = await stream.ask(effect)
                         effects.extend(exchange.receive(result, ports.clock.now()))
-                    elif isinstance(effect, Store):
-                        entries.append(effect.entry)
                     elif isinstance(effect, Close):
-                        ended = True
+                        stream.ended = True
                     else:
-                        ports.telemetry.note(effect)
+                        stream.later.append(effect)
+                    del effect  # for the same reason: a reply has the body too
             finally:
-                _settle(effects, entries, ports)
-            if ended:
+                stream.settle(effects)
+            if stream.ended:
                 return
     finally:
-        if not ended:
-            _tell_peer_closed(exchange, ports)
+        stream.finish()
 
 
-async def _ask(question: Question, ports: Ports) -> Result:
-    """What the port says before the deadline. Every failure becomes an event, so that the exchange decides
-    what it means; an exception that a port must not raise is logged as the bug it is."""
-    try:
-        async with asyncio.timeout(question.timeout):
-            return await _answer(question, ports)
-    except TimeoutError:
-        reason = Failure.TIMEOUT
-    except PortError as error:
-        reason = error.reason
-    except Exception as error:
-        log_bug(type(question).__name__, error)
-        reason = Failure.INVALID
-    return AnalysisFailed(reason) if isinstance(question, Analyse) else LookupFailed(reason)
+class _Stream:
+    """What the driver holds for one exchange. `later`: what is done after a turn's replies."""
+
+    __slots__ = ("_exchange", "_flight", "_ports", "ended", "later")
+
+    def __init__(self, exchange: Exchange, ports: Ports) -> None:
+        self._exchange = exchange
+        self._ports = ports
+        self._flight: Flight | None = None
+        self.ended = False
+        self.later: list[Effect] = []
+
+    async def ask(self, question: Question) -> Result:
+        """What the port says before the deadline. Every failure becomes an event, so that the exchange
+        decides what it means; an exception that a port must not raise is logged as the bug it is."""
+        if isinstance(question, Join):
+            return await self._join(question)
+        began = self._ports.clock.now()
+        try:
+            async with asyncio.timeout(question.timeout):
+                result = await _answer(question, self._ports)
+        except TimeoutError:
+            reason = Failure.TIMEOUT
+        except PortError as error:
+            reason = error.reason
+        except Exception as error:
+            log_bug(type(question).__name__, error)
+            reason = Failure.INVALID
+        else:
+            self._timed(
+                question, "hit" if isinstance(result, LookupDone) and result.candidates else "miss", began
+            )
+            return result
+        self._timed(question, "error", began)
+        if isinstance(question, Analyse):
+            return AnalysisFailed(reason)
+        return LookupFailed(reason, self._ports.marks())
+
+    def _timed(self, question: Question, status: str, began: float) -> None:
+        operation = {LookupExact: "get_by_id", LookupSimilar: "find_similar"}.get(type(question))
+        if operation is not None:
+            seconds = max(0.0, self._ports.clock.now() - began)
+            self._ports.telemetry.note(StoreAsked(operation, status, seconds))
+
+    async def _join(self, question: Join) -> Result:
+        """Lead, or wait for who leads. An exchange leads once; asked again, it goes on alone."""
+        flight = self._ports.flights.under_way(question.entry_id)
+        if flight is None:
+            if self._flight is None:
+                self._flight = self._ports.flights.lead(question.entry_id)
+            return Leads()
+        try:
+            async with asyncio.timeout(question.timeout):
+                candidate = await flight.landing()
+        except TimeoutError:
+            return Alone(Waited.TIMEOUT)
+        if candidate is None:
+            return Alone(Waited.LEADER_GAVE_UP)
+        return Landed(candidate, self._ports.marks())
+
+    def settle(self, effects: Iterable[Effect]) -> None:
+        """Does what needs no peer, after the turn's replies, and the same of an interrupted turn.
+
+        An entry is settled even if the peer vanished while the last reply was on its way: the exchange had
+        seen the whole answer when it asked for the entry to be stored.
+        """
+        later = [*self.later, *effects]
+        self.later.clear()
+        try:
+            for effect in later:
+                self._do(effect)
+        except Exception as error:
+            # Raising here would take the place of a cancellation, which grpc.aio has to see.
+            log_bug("settle", error)
+
+    def _do(self, effect: Effect) -> None:
+        ports = self._ports
+        if isinstance(effect, Land):
+            if self._flight is not None:
+                self._flight.land(effect.candidate)
+        elif isinstance(effect, Store):
+            if not ports.fill(effect.entry):
+                ports.telemetry.note(CacheSkipped(Uncached.QUEUE_FULL, storing=True))
+        elif isinstance(effect, Verify):
+            if not ports.verify(effect):
+                entry = effect.hit.entry
+                ports.telemetry.note(CacheVerified(Verified.UNDECIDED, entry.category, entry.id))
+        elif isinstance(effect, Note):
+            ports.telemetry.note(effect)
+
+    def finish(self) -> None:
+        """Frees those who wait, and lets the exchange note how it ended, if it did not end by itself. Nothing
+        else can be done any more, so nothing else is run."""
+        if self._flight is not None:
+            self._flight.land(None)
+        if self.ended:
+            return
+        try:
+            for effect in self._exchange.receive(PeerClosed(), self._ports.clock.now()):
+                if isinstance(effect, Note):
+                    self._ports.telemetry.note(effect)
+        except Exception as error:
+            # As in settle: the cancellation that brought us here has to stay visible.
+            log_bug("peer_closed", error)
 
 
-async def _answer(question: Question, ports: Ports) -> Result:
+async def _answer(question: Analyse | LookupExact | LookupSimilar, ports: Ports) -> Result:
     if isinstance(question, Analyse):
         return AnalysisReady(await ports.analyst.analyse(question.text))
-    at = ports.clock.now()
+    at, store = ports.clock.now() - question.grace, ports.store
     if isinstance(question, LookupExact):
-        entry = await ports.store.get(question.partition, question.entry_id, at)
-        return LookupDone(() if entry is None else (Candidate(entry, similarity=1.0),))
-    return LookupDone(await ports.store.nearest(question.partition, question.vector, question.limit, at))
-
-
-def _settle(effects: Iterable[Effect], entries: list[Entry], ports: Ports) -> None:
-    """Does what needs no peer, after the turn's replies: stores, and the notes of an interrupted turn.
-
-    An entry is settled even if the peer vanished while the last reply was on its way: the exchange had
-    seen the whole answer when it asked for the entry to be stored.
-    """
-    try:
-        for effect in effects:
-            if isinstance(effect, Store):
-                entries.append(effect.entry)
-            elif isinstance(effect, Note):
-                ports.telemetry.note(effect)
-        for entry in entries:
-            if not ports.fill(entry):
-                ports.telemetry.note(CacheSkipped(Uncached.QUEUE_FULL, storing=True))
-    except Exception as error:
-        # Raising here would take the place of a cancellation, which grpc.aio has to see.
-        log_bug("settle", error)
-
-
-def _tell_peer_closed(exchange: Exchange, ports: Ports) -> None:
-    """Lets the exchange note how it ended. Nothing else can be done any more, so nothing else is run."""
-    try:
-        for effect in exchange.receive(PeerClosed(), ports.clock.now()):
-            if isinstance(effect, Note):
-                ports.telemetry.note(effect)
-    except Exception as error:
-        # As in _settle: the cancellation that brought us here has to stay visible.
-        log_bug("peer_closed", error)
+        entry = await store.get(question.partition, question.entry_id, at, question.timeout)
+        return LookupDone(() if entry is None else (Candidate(entry, similarity=1.0),), ports.marks())
+    candidates = await store.nearest(
+        question.partition, question.vector, question.limit, at, question.timeout
+    )
+    return LookupDone(candidates, ports.marks())
 
 
 def log_bug(doing: str, error: BaseException) -> None:

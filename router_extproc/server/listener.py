@@ -22,6 +22,8 @@ that the refusal comes from the router (`envoyconf`), and a header block needs u
 PING_INTERVAL_MS: Final = 10_000
 """gRPC's default is 5 minutes, and a peer that pings more often is sent away with too_many_pings."""
 
+KEEPALIVE_MS: Final = 10_000
+KEEPALIVE_TIMEOUT_MS: Final = 5_000
 PING_STRIKES: Final = 1_000
 """Pings faster than that before the connection is given up. Each connection carries many exchanges and
 the peer is our own Envoy, so gRPC's default of 2 is out of proportion."""
@@ -108,6 +110,11 @@ def options(max_message_bytes: int) -> Sequence[tuple[str, int]]:
         ("grpc.max_send_message_length", longest),
         ("grpc.http2.min_ping_interval_without_data_ms", PING_INTERVAL_MS),
         ("grpc.keepalive_permit_without_calls", 1),
+        # An Envoy whose host vanished says nothing: without these its streams stay open for hours, and what
+        # they hold, with requests that wait for them.
+        ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+        ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+        ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.http2.max_ping_strikes", PING_STRIKES),
         # Otherwise two routers share a port without an error, and each gets half of the streams.
         ("grpc.so_reuseport", 0),

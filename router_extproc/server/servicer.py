@@ -97,7 +97,10 @@ class Servicer:
         try:
             async with aclosing(drive(self._new_exchange(), _Messages(context), self._ports)) as replies:
                 async for reply in replies:
-                    await context.write(encode(reply))
+                    message = encode(reply)
+                    del reply  # the next one may be minutes away, and this one may hold megabytes
+                    await context.write(message)
+                    del message
         except WireError as error:
             # A clean close, whatever the filter's failure mode: the exchange may go on without us.
             self._ports.telemetry.note(Violation("wire", error.event))

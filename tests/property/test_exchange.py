@@ -1,31 +1,45 @@
 """The invariants of one exchange, over whatever clients, ports and upstreams may do.
 
-I1 one reply of the same kind per message · I2 nothing after ImmediateReply or Close · I3 how a body is
+I1 one reply of the same kind per message (an immediate one to a body, or to the headers of a failing model's
+answer) · I2 nothing after ImmediateReply or Close · I3 how a body is
 split changes nothing · I4 the client's bytes are the upstream's · I5 stored at most once, only complete
 answers, never after the peer left · I6 a failing port never fails a request · I7 held bytes are bounded ·
-I8 the decision agrees with its evidence · I11 no hit crosses a partition.
+I8 the decision agrees with its evidence · I11 no hit crosses a partition. Beside them: a header of the client
+never makes the cache do more, and lookups never take longer than their budget.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_extproc.base.completion import Completion
-from router_extproc.base.refusals import Failure
-from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.base.headers import Headers
+from router_extproc.base.names import VSR_CACHE_CONTROL
+from router_extproc.base.refusals import Failure, Waited
+from router_extproc.caching.entry import Candidate
 from router_extproc.exchange.effects import (
     CacheHit,
     Close,
+    HitKind,
     ImmediateReply,
+    Join,
+    Land,
     LookupExact,
     LookupSimilar,
     Phase,
+    Question,
+    Rejected,
     Reply,
     Store,
+    Verify,
 )
 from router_extproc.exchange.events import (
+    Alone,
     Event,
+    Leads,
     PeerClosed,
     RequestBody,
     RequestHeaders,
@@ -42,16 +56,17 @@ from tests.support.play import (
     AT,
     PLAN,
     Ports,
-    Transcript,
     analysis,
     chat_body,
     chat_headers,
+    entry,
     feed,
     pieces,
+    plan_with,
     play,
     response_headers,
-    vector,
 )
+from tests.support.ports import FakeClock
 
 PHASES = {
     RequestHeaders: Phase.REQUEST_HEADERS,
@@ -93,51 +108,81 @@ def upstreams(draw: st.DrawFn, spoilt: bool = True) -> Upstream:
     )
     status, cut = "200", len(body)
     if spoilt:
-        status = draw(st.sampled_from(["200", "200", "200", "500", "429"]))
+        status = draw(st.sampled_from(["200", "200", "500", "429"]))
         cut = draw(st.one_of(st.just(len(body)), st.integers(0, len(body) - 1)))
     # What a cut leaves out matters unless it is the blank line after [DONE].
     whole = cut == len(body) and status == "200" and completion.finish_reason == "stop"
     return Upstream(response_headers(status, content_type), body[:cut], completion if whole else None)
 
 
+ALL_PATHS = plan_with(stale_grace=30.0, verify_share=0.5)
+"""Every stage can be reached: some hits are compared, and expired entries stand in for a failing model."""
+
+proposals = st.lists(
+    st.tuples(
+        st.sampled_from([0.5, 0.84, 0.85, 0.99, 1.0]),
+        st.booleans(),
+        st.sampled_from(["Add 2 and 2.", "Please add 2 and 2.", "Add 2 and 3."]),
+        st.booleans(),
+    ),
+    max_size=3,
+)
+
+
+def candidates(partition: str, proposed: Sequence[tuple[float, bool, str, bool]]) -> list[Candidate]:
+    """Entries of this partition, or leaked from another; live, or expired."""
+    found = []
+    for similarity, own, text, live in proposed:
+        place = partition if own else "another"
+        said = Completion("large", f"from {place}", "stop")
+        lives = AT + 5 if live else AT - 1
+        found.append(Candidate(entry(place, text, completion=said, expires_at=lives), similarity))
+    return found
+
+
+UNANSWERED: list[Leads | Alone] = [Leads(), Alone(Waited.TIMEOUT), Alone(Waited.LEADER_GAVE_UP)]
+
+
 @st.composite
 def scripts(draw: st.DrawFn) -> Ports:
     """Ports that work, fail, propose entries of this partition or leak those of another."""
-
-    def candidates(partition: str) -> list[Candidate]:
-        found = []
-        for similarity, own, text in proposals:
-            found.append(Candidate(entry(partition if own else "another", text), similarity))
-        return found
-
-    proposals = draw(
-        st.lists(
-            st.tuples(
-                st.sampled_from([0.5, 0.84, 0.85, 0.99, 1.0]),
-                st.booleans(),
-                st.sampled_from(["Add 2 and 2.", "Sum 2 and 2.", "Add 2 and 3."]),
-            ),
-            max_size=3,
-        )
-    )
-    broken = {
-        name: draw(st.one_of(st.none(), st.none(), failures)) for name in ("exact", "analyse", "similar")
-    }
+    exact, near, stale, waited = (draw(proposals) for _ in range(4))
+    if draw(st.booleans()):  # or what is expired would rarely be asked for: something else answers before
+        exact, near, waited = [], [], []
+        stale = [(1.0, True, "Add 2 and 2.", False), *stale]
+    names = ("exact", "analyse", "similar", "stale")
+    broken = {name: draw(st.one_of(st.none(), st.none(), failures)) for name in names}
+    alone = draw(st.sampled_from(UNANSWERED))
     share = draw(st.floats(0, 1))
+    partitions: list[str] = []
+
+    def looked_up(effect: LookupExact | LookupSimilar) -> Sequence[Candidate] | Failure:
+        partitions.append(effect.partition)
+        if effect.grace:
+            return broken["stale"] or candidates(effect.partition, stale)
+        if isinstance(effect, LookupExact):
+            return broken["exact"] or candidates(effect.partition, exact[:1])
+        return broken["similar"] or candidates(effect.partition, near)
+
+    def joined(effect: Join) -> Leads | Alone | Candidate:
+        landed = candidates(partitions[-1], waited)
+        return landed[0] if landed else alone
+
     return Ports(
-        exact=lambda effect: broken["exact"] or candidates(effect.partition)[:1],
+        exact=looked_up,
         analyse=lambda effect: broken["analyse"] or analysis(math=share, history=1 - share),
-        similar=lambda effect: broken["similar"] or candidates(effect.partition),
+        similar=looked_up,
+        join=joined,
     )
 
 
-def entry(partition: str, text: str) -> Entry:
-    done = Completion("large", f"from {partition}", "stop")
-    return Entry("e", partition, text, vector(), done, "large", "math", True, AT - 5, AT + 5)
+def after(reply: Reply | ImmediateReply, effects: Sequence[Any]) -> Sequence[Any]:
+    [place] = [index for index, effect in enumerate(effects) if effect is reply]
+    return effects[place + 1 :]
 
 
 cuts = st.lists(st.integers(0, 10_000), max_size=6)
-asks = st.sampled_from([chat_headers(), chat_headers(credential="")])
+asks = st.sampled_from([chat_headers(), chat_headers(), chat_headers(credential="")])
 forms = st.sampled_from(
     [
         chat_body(),
@@ -152,6 +197,7 @@ def conversation(ask: Event, form: Event, upstream: Upstream, at: list[int], tra
     return [ask, form, upstream.headers, *body, *([ResponseTrailers()] if trailers else [])]
 
 
+@settings(deadline=None, max_examples=200)
 @given(asks, forms, upstreams(), cuts, st.booleans(), scripts(), st.one_of(st.none(), st.integers(0, 9)))
 def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_changed(
     ask: Event,
@@ -165,7 +211,7 @@ def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_cha
     messages = conversation(ask, form, upstream, at, trailers)
     if leaves is not None:
         messages = [*messages[:leaves], PeerClosed()]
-    transcript = play(messages, ports)
+    transcript = play(messages, ports, ALL_PATHS)
     for event, effects in transcript.steps:
         replies = [e for e in effects if isinstance(e, Reply | ImmediateReply)]
         if isinstance(event, PeerClosed):
@@ -173,8 +219,9 @@ def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_cha
             continue
         [reply] = replies
         if isinstance(reply, ImmediateReply):
-            assert isinstance(event, RequestBody)
-            assert not any(isinstance(e, Close | Store) for e in effects)
+            stale = [e for e in effects if isinstance(e, CacheHit) and e.kind is HitKind.STALE]
+            assert isinstance(event, ResponseHeaders if stale else RequestBody)
+            assert not any(isinstance(e, Close | Store | Verify | Question) for e in after(reply, effects))
             continue
         assert reply.phase is PHASES[type(event)]
         if not isinstance(event, RequestBody):
@@ -185,22 +232,35 @@ def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_cha
             assert isinstance(effects[-1], Close)
 
 
+@settings(deadline=None)
 @given(asks, forms, upstreams(), cuts, cuts, st.booleans(), scripts())
 def test_i3_how_a_body_is_split_changes_nothing(
     ask: Event, form: Event, upstream: Upstream, one: list[int], other: list[int], end: bool, ports: Ports
 ) -> None:
     def outcome(at: list[int]) -> list[object]:
-        effects = play(conversation(ask, form, upstream, at, end), ports).effects
+        effects = play(conversation(ask, form, upstream, at, end), ports, ALL_PATHS).effects
         kept = [e for e in effects if not (isinstance(e, Reply) and e.phase is Phase.RESPONSE_BODY)]
-        return [replace(e.entry, vector=vector()).completion if isinstance(e, Store) else e for e in kept]
+        return [plain(effect) for effect in kept]
 
-    first, second = outcome(one), outcome(other)
-    assert len(first) == len(second)
-    for a, b in zip(first, second, strict=True):
-        if not isinstance(a, LookupSimilar):
-            assert a == b
+    assert outcome(one) == outcome(other)
 
 
+def plain(effect: object) -> object:
+    """What of an effect can be compared: not the vector it carries."""
+    match effect:
+        case Store(entry=kept):
+            return ("store", kept.completion)
+        case Land(candidate=landed):
+            return ("land", landed and landed.entry.completion)
+        case Verify(hit=hit, fresh=fresh):
+            return ("verify", hit.entry.completion, fresh)
+        case LookupSimilar():
+            return ("look up", effect.partition, effect.limit, effect.timeout, effect.grace)
+        case _:
+            return effect
+
+
+@settings(deadline=None)
 @given(upstreams(spoilt=False), st.data())
 def test_i3_whatever_the_pieces_a_complete_answer_is_stored_as_it_is(
     upstream: Upstream, data: st.DataObject
@@ -212,6 +272,7 @@ def test_i3_whatever_the_pieces_a_complete_answer_is_stored_as_it_is(
     assert stored == ([upstream.complete] if upstream.complete else [])
 
 
+@settings(deadline=None)
 @given(upstreams(spoilt=False), cuts)
 def test_i5_an_answer_whose_client_left_before_its_end_is_not_stored(
     upstream: Upstream, at: list[int]
@@ -222,6 +283,7 @@ def test_i5_an_answer_whose_client_left_before_its_end_is_not_stored(
     assert transcript.stored() == []
 
 
+@settings(deadline=None)
 @given(forms, upstreams(), cuts, st.booleans(), scripts(), st.one_of(st.none(), st.integers(0, 9)))
 def test_i5_only_complete_answers_are_stored_once_and_never_after_the_peer_left(
     form: Event, upstream: Upstream, at: list[int], trailers: bool, ports: Ports, leaves: int | None
@@ -229,8 +291,14 @@ def test_i5_only_complete_answers_are_stored_once_and_never_after_the_peer_left(
     messages = conversation(chat_headers(), form, upstream, at, trailers)
     if leaves is not None:
         messages = [*messages[:leaves], PeerClosed()]
-    stored = play(messages, ports).stored()
+    transcript = play(messages, ports, ALL_PATHS)
+    stored = transcript.stored()
     assert len(stored) <= 1
+    # Those who wait are given what is stored, or nothing; and nothing is compared that may not be stored.
+    assert [landed for landed in transcript.landed() if landed and landed.entry.expires_at > AT + 5] == [
+        Candidate(store.entry, 1.0) for store in stored
+    ]
+    assert [verify.fresh for verify in transcript.only(Verify)] in ([], [s.entry.completion for s in stored])
     if leaves is not None and leaves < len(conversation(chat_headers(), form, upstream, at, trailers)):
         assert stored == []
     for store in stored:
@@ -242,18 +310,33 @@ def test_i5_only_complete_answers_are_stored_once_and_never_after_the_peer_left(
             assert upstream.body.rstrip().endswith(b"[DONE]")
 
 
-@given(st.one_of(st.none(), failures), st.one_of(st.none(), failures), st.one_of(st.none(), failures))
+broken = st.one_of(st.none(), failures)
+
+
+@settings(deadline=None)
+@given(broken, broken, broken, st.sampled_from(UNANSWERED), st.integers(200, 599))
 def test_i6_a_failing_port_never_fails_a_request(
-    exact: Failure | None, analyse: Failure | None, similar: Failure | None
+    exact: Failure | None,
+    analyse: Failure | None,
+    similar: Failure | None,
+    joined: Leads | Alone,
+    status: int,
 ) -> None:
+    """Nor does it hide what the model answered."""
     ports = Ports(
         exact=lambda effect: exact or (),
         analyse=lambda effect: analyse or analysis(),
         similar=lambda effect: similar or (),
+        join=lambda effect: joined,
     )
-    assert play([chat_headers(), chat_body()], ports).forwarded()
+    transcript = play([chat_headers(), chat_body(), response_headers(str(status))], ports, ALL_PATHS)
+    assert transcript.forwarded()
+    last = transcript.replies()[-1]
+    assert isinstance(last, Reply)
+    assert (last.phase, last.body) == (Phase.RESPONSE_HEADERS, None)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 9000), st.sampled_from([b"x", b" ", b"\n", b"data: x\n"]), st.booleans(), cuts)
 def test_i7_the_recorder_never_holds_more_than_its_limit(
     size: int, filler: bytes, event_stream: bool, at: list[int]
@@ -272,6 +355,7 @@ def test_i7_the_recorder_never_holds_more_than_its_limit(
             assert exchange.stage.recorder.held <= parts * PLAN.cache.max_answer_bytes
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["math", "history", "law", "other"]), st.floats(0, 1), min_size=1))
 def test_i8_a_decision_agrees_with_its_evidence(domains: dict[str, float]) -> None:
     decision = decide(PLAN.routing, None, analysis(**domains))
@@ -285,22 +369,134 @@ def test_i8_a_decision_agrees_with_its_evidence(domains: dict[str, float]) -> No
     assert (decision.rule is Rule.CATEGORY) == (expected is not None)
 
 
-@given(scripts())
-def test_i11_no_hit_crosses_a_partition(ports: Ports) -> None:
-    partitions: list[str] = []
-
-    def watched(effect: LookupExact) -> object:
-        partitions.append(effect.partition)
-        return ports.exact(effect)
-
-    transcript: Transcript = play(
-        [chat_headers(), chat_body()],
-        Ports(watched, ports.analyse, ports.similar),  # type: ignore[arg-type]
-    )
-    if any(isinstance(e, CacheHit) for e in transcript.effects):
-        assert f"from {partitions[0]}".encode() in transcript.immediate().body
+@settings(deadline=None)
+@given(scripts(), st.sampled_from(["200", "503"]))
+def test_i11_no_hit_crosses_a_partition(ports: Ports, status: str) -> None:
+    """On no path: exact, by meaning, by waiting, stale."""
+    transcript = play([chat_headers(), chat_body(), response_headers(status)], ports, ALL_PATHS)
+    lookups = [e for e in transcript.effects if isinstance(e, LookupExact | LookupSimilar)]
+    assert len({lookup.partition for lookup in lookups}) == 1
+    for hit in transcript.only(CacheHit):
+        assert f"from {lookups[0].partition}".encode() in transcript.immediate().body
+        assert hit.kind is HitKind.STALE or hit.age == 5.0
 
 
+@settings(deadline=None)
+@given(st.integers(500, 599), forms, st.sampled_from([kind.value for kind in HitKind]))
+def test_i2_nothing_follows_an_answer_of_the_cache_on_any_path(status: int, form: Event, path: str) -> None:
+    """The paths are rarely all reached by chance."""
+    ask = chat_headers()
+    transcript = play([ask, form, response_headers(str(status))], one_path(path), plan_with(stale_grace=30.0))
+    for event, effects in transcript.steps:
+        [reply] = [effect for effect in effects if isinstance(effect, Reply | ImmediateReply)]
+        if isinstance(reply, ImmediateReply):
+            stale = path == "stale" and not transcript.only(Rejected)
+            assert isinstance(event, ResponseHeaders if stale else RequestBody)
+            assert not any(isinstance(e, Close | Store | Verify | Question) for e in after(reply, effects))
+
+
+directives = st.one_of(
+    st.sampled_from(["no-cache", "no-store", "bypass", "public", "max-age", "ttl=", "=5", "max-age=-1", ""]),
+    st.builds("max-age={}".format, st.integers(0, 10**10)),
+    st.builds("ttl={}".format, st.integers(0, 10**10)),
+    st.text(st.characters(codec="latin-1"), max_size=12),
+)
+controls = st.lists(
+    st.builds(", ".join, st.lists(st.one_of(directives, directives.map(str.upper)), max_size=3)), max_size=2
+)
+
+
+KINDS = {
+    CacheHit: "answer",
+    Store: "keep",
+    Land: "land",
+    Join: "join",
+    Verify: "compare",
+    LookupExact: "ask",
+    LookupSimilar: "ask by meaning",
+}
+
+
+def one_path(path: str) -> Ports:
+    """A world that has an answer on this path only."""
+    here: list[str] = []
+
+    def found() -> Candidate:
+        return Candidate(entry(here[-1]), 1.0)
+
+    def looked_up(effect: LookupExact | LookupSimilar) -> Sequence[Candidate]:
+        here.append(effect.partition)
+        kind = "stale" if effect.grace else "exact" if isinstance(effect, LookupExact) else "semantic"
+        return [found()] if kind == path else []
+
+    def joined(effect: Join) -> Leads | Candidate:
+        return found() if path == "coalesced" else Leads()
+
+    return Ports(exact=looked_up, similar=looked_up, join=joined)
+
+
+@settings(deadline=None)
+@given(
+    controls,
+    st.sampled_from(["nowhere", *(kind.value for kind in HitKind)]),
+    upstreams(),
+    st.sampled_from([0.0, 1.0]),
+)
+def test_a_cache_control_of_the_client_never_makes_the_cache_do_more(
+    values: list[str], path: str, upstream: Upstream, share: float
+) -> None:
+    """Whatever it does with the field, it does without it. (Where nothing else has an answer: an answer that
+    the client finds too old gives way to the next step, which without the field is not reached.)"""
+    free = conversation(chat_headers(), chat_body(), upstream, [], False)
+    fields = [(name, value) for name, each in chat_headers().headers.fields.items() for value in each]
+    fields += [(VSR_CACHE_CONTROL, value) for value in values]
+    asked = RequestHeaders(Headers.of(fields), end_of_stream=False)
+    plan = plan_with(stale_grace=30.0, verify_share=share)
+    transcript = play([asked, *free[1:]], one_path(path), plan)
+    without = play(free, one_path(path), plan)
+    done = {KINDS[type(e)] for e in transcript.effects if type(e) in KINDS} - {"land"}
+    allowed = {KINDS[type(e)] for e in without.effects if type(e) in KINDS}
+    if path in ("nowhere", "stale"):
+        assert done <= allowed
+    assert "answer" not in done or "answer" in allowed
+    for store in transcript.stored():
+        assert store.entry.expires_at <= AT + PLAN.cache.default.ttl
+    names = {e.strip().lower().partition("=")[0] for value in values for e in value.split(",") if e.strip()}
+    if names - {"no-cache", "no-store", "max-age", "ttl"}:
+        assert done == set()
+    if "no-cache" in names:
+        assert done <= {"keep"}
+    if "no-store" in names:
+        assert not done & {"keep", "join"}
+    for reply in transcript.replies():
+        if isinstance(reply, Reply) and reply.clear_route_cache:
+            assert VSR_CACHE_CONTROL in reply.edits.remove
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(-0.1, 0.2), min_size=3, max_size=3), st.one_of(st.none(), failures), st.booleans())
+def test_lookups_of_one_message_never_get_more_than_their_budget(
+    took: list[float], failed: Failure | None, hurried: bool
+) -> None:
+    clock, budget = FakeClock(AT), 0.05
+    spent: list[float] = []
+
+    def pace(effect: Question) -> None:
+        seconds = took[len(spent) % 3]
+        if isinstance(effect, LookupExact | LookupSimilar):
+            assert 0 < effect.timeout <= budget - sum(spent) + 1e-6
+            # The driver ends a lookup at its timeout.
+            seconds = min(seconds, effect.timeout)
+            spent.append(max(0.0, seconds))
+        clock.advance(seconds)
+
+    plan = plan_with(lookup_timeout=budget, coalesce_timeout=0.0 if hurried else 2.0)
+    ports = Ports(exact=lambda effect: failed or (), pace=pace)
+    assert play([chat_headers(), chat_body()], ports, plan, clock.now).forwarded()
+    assert sum(spent) <= budget + 1e-6
+
+
+@settings(deadline=None)
 @given(st.data())
 def test_the_table_is_total(data: st.DataObject) -> None:
     """Every event that no row of the table names ends the stream; none raises."""
@@ -322,6 +518,7 @@ def test_the_table_is_total(data: st.DataObject) -> None:
 
 def test_the_table_names_every_stage() -> None:
     assert {stage.__name__ for stage in LEGAL} == {
-        "Start", "AwaitBody", "AwaitExact", "AwaitAnalysis", "AwaitSimilar", "Forwarded", "Recording", "Done",
+        "Start", "AwaitBody", "AwaitExact", "AwaitFlight", "AwaitAnalysis", "AwaitSimilar", "Forwarded",
+        "AwaitStale", "Recording", "Done",
     }  # fmt: skip
     assert set(LEGAL[Forwarded]) == {RequestTrailers, ResponseHeaders}

@@ -1,30 +1,42 @@
 """Plays an exchange against scripted ports, with no I/O, and keeps what it said."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 
+from router_extproc.base.completion import Completion, Usage
 from router_extproc.base.headers import Headers
 from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
-from router_extproc.caching.entry import Candidate
-from router_extproc.caching.policy import CachePolicy
+from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.marks import Marks
+from router_extproc.caching.policy import CachePolicy, CategoryPolicy, Mode
+from router_extproc.caching.scope import Tenancy
 from router_extproc.exchange.effects import (
     Analyse,
     Close,
     Effect,
     ImmediateReply,
+    Join,
+    Land,
     LookupExact,
     LookupSimilar,
+    Question,
     Reply,
     Store,
 )
 from router_extproc.exchange.events import (
+    NO_MARKS,
+    Alone,
     AnalysisFailed,
     AnalysisReady,
     Event,
+    Landed,
+    Leads,
     LookupDone,
     LookupFailed,
     RequestBody,
@@ -34,6 +46,7 @@ from router_extproc.exchange.events import (
 )
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.llm.render import render_json
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import ReasoningFamily, Route, RoutingPolicy
 
@@ -51,10 +64,23 @@ PLAN = Snapshot(
         default=Route("medium"),
         families={"small": QWEN, "medium": QWEN, "large": QWEN, "plain": None},
     ),
-    cache=CachePolicy(enabled=True, threshold=0.85, ttl=60.0, max_answer_bytes=4096, lookup_timeout=0.05),
+    cache=CachePolicy(
+        enabled=True,
+        tenancy=Tenancy(),
+        default=CategoryPolicy(Mode.SEMANTIC, threshold=0.85, ttl=60.0),
+        max_answer_bytes=4096,
+        lookup_timeout=0.05,
+        max_temperature=1.0,
+        coalesce_timeout=2.0,
+    ),
     max_body_bytes=65_536,
     analysis_timeout=0.5,
 )
+
+
+def plan_with(**cache: Any) -> Snapshot:
+    """PLAN with these changes of its cache policy."""
+    return replace(PLAN, cache=replace(PLAN.cache, **cache))
 
 
 def vector(first: float = 1.0) -> Vector:
@@ -63,6 +89,31 @@ def vector(first: float = 1.0) -> Vector:
 
 def analysis(**domains: float) -> Analysis:
     return Analysis(vector(), {"domain": domains or {"math": 0.9, "history": 0.1}}, "e1", 5)
+
+
+COMPLETION = Completion("large", "Four.\n\n```\n4\n```", "stop", usage=Usage(9, 3))
+
+
+ANSWER = render_json(COMPLETION, "chatcmpl-1", 1)
+"""A model's answer, as JSON."""
+
+
+def entry(partition: str, text: str = "Add 2 and 2.", /, **changes: Any) -> Entry:
+    """An entry that answers `text`, five seconds old and live for one more second."""
+    found = Entry(
+        id="e",
+        partition=partition,
+        tenant="t1",
+        text=text,
+        vector=vector(),
+        completion=COMPLETION,
+        model="large",
+        category="math",
+        reasoning=True,
+        created_at=AT - 5,
+        expires_at=AT + 1,
+    )
+    return replace(found, **changes)
 
 
 def chat_headers(*extra: tuple[str, str], credential: str = "Bearer k1") -> RequestHeaders:
@@ -80,6 +131,12 @@ def chat_body(text: str = QUESTION) -> RequestBody:
     return RequestBody(text.encode(), end_of_stream=True)
 
 
+def question(text: str = "Add 2 and 2.", *, before: Sequence[tuple[str, str]] = (), **fields: Any) -> str:
+    """The JSON of a request that asks `text` after the messages `before`, as (role, content)."""
+    turns = [{"role": role, "content": content} for role, content in (*before, ("user", text))]
+    return json.dumps({"model": "auto", "messages": turns} | fields)
+
+
 def response_headers(status: str = "200", content_type: str = "application/json") -> ResponseHeaders:
     return ResponseHeaders(
         Headers.of([(":status", status), ("content-type", content_type)]), end_of_stream=False
@@ -95,34 +152,77 @@ def pieces(body: bytes, cuts: Iterable[int] = (), *, ends: bool = True) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the scripted world brings. A Failure instead of a result makes the port fail."""
+    """What the scripted world brings. A Failure instead of a result makes the port fail.
+
+    `marks` are in force at every lookup and landing. `pace` advances the test's clock while a question is
+    under way; see `feed`.
+    """
 
     exact: Callable[[LookupExact], Sequence[Candidate] | Failure] = lambda effect: ()
     analyse: Callable[[Analyse], Analysis | Failure] = lambda effect: analysis()
     similar: Callable[[LookupSimilar], Sequence[Candidate] | Failure] = lambda effect: ()
+    join: Callable[[Join], Leads | Alone | Candidate] = lambda effect: Leads()
+    marks: Marks = NO_MARKS
+    pace: Callable[[Question], None] = lambda effect: None
 
     def run(self, effect: Effect) -> Event | None:
         """The event that answers an effect, None for effects that nothing answers."""
+        if isinstance(effect, Question):
+            self.pace(effect)
         if isinstance(effect, Analyse):
             result = self.analyse(effect)
             return AnalysisFailed(result) if isinstance(result, Failure) else AnalysisReady(result)
+        if isinstance(effect, Join):
+            joined = self.join(effect)
+            return Landed(joined, self.marks) if isinstance(joined, Candidate) else joined
         if isinstance(effect, LookupExact | LookupSimilar):
             found = self.exact(effect) if isinstance(effect, LookupExact) else self.similar(effect)
-            return LookupFailed(found) if isinstance(found, Failure) else LookupDone(found)
+            return LookupFailed(found) if isinstance(found, Failure) else LookupDone(found, self.marks)
         return None
 
 
-def feed(exchange: Exchange, event: Event, ports: Ports, at: float = AT) -> list[Effect]:
+def finds_exactly(effect: LookupExact) -> list[Candidate]:
+    return [Candidate(entry(effect.partition), 1.0)]
+
+
+def finds_similar(text: str, similarity: float, **changes: Any) -> Ports:
+    """A store that finds an entry for `text` in whatever partition it is asked for."""
+
+    def found(effect: LookupSimilar) -> list[Candidate]:
+        return [Candidate(replace(entry(effect.partition, text), **changes), similarity)]
+
+    return Ports(similar=found)
+
+
+def partition_of(effect: Join) -> str:
+    """The partition in which `question()` is asked under PLAN, if that is what waits here."""
+    lookup = play([chat_headers(), chat_body()]).only(LookupExact)[0]
+    assert lookup.entry_id == effect.entry_id
+    return lookup.partition
+
+
+Time = float | Callable[[], float]
+"""Unix seconds: a time that stands still, or a clock that is read for every event."""
+
+
+def feed(exchange: Exchange, event: Event, ports: Ports, at: Time = AT) -> list[Effect]:
     """Everything one event leads to, ports answered."""
     effects: list[Effect] = []
-    waiting = list(exchange.receive(event, at))
+    waiting = list(exchange.receive(event, _now(at)))
     while waiting:
         effect = waiting.pop(0)
         effects.append(effect)
         answer = ports.run(effect)
         if answer is not None:
-            waiting.extend(exchange.receive(answer, at))
+            waiting.extend(exchange.receive(answer, _now(at)))
     return effects
+
+
+def _now(at: Time) -> float:
+    return at() if callable(at) else at
+
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(slots=True)
@@ -138,8 +238,16 @@ class Transcript:
     def replies(self) -> list[Reply | ImmediateReply]:
         return [effect for effect in self.effects if isinstance(effect, Reply | ImmediateReply)]
 
+    def only(self, kind: type[Kind]) -> list[Kind]:
+        """The effects of one kind, in order."""
+        return [effect for effect in self.effects if isinstance(effect, kind)]
+
     def stored(self) -> list[Store]:
-        return [effect for effect in self.effects if isinstance(effect, Store)]
+        return self.only(Store)
+
+    def landed(self) -> list[Candidate | None]:
+        """What those who wait for this exchange are given."""
+        return [effect.candidate for effect in self.only(Land)]
 
     def forwarded(self) -> Reply:
         """The reply that let the request body go upstream."""
@@ -152,10 +260,14 @@ class Transcript:
 
 
 def play(
-    messages: Iterable[Event], ports: Ports | None = None, plan: Snapshot = PLAN, at: float = AT
+    messages: Iterable[Event],
+    ports: Ports | None = None,
+    plan: Snapshot = PLAN,
+    at: Time = AT,
+    ident: str = "x1",
 ) -> Transcript:
     """Feed `messages` until the exchange ends the stream, as the driver does."""
-    exchange, script, transcript = Exchange(plan, "x1"), ports or Ports(), Transcript()
+    exchange, script, transcript = Exchange(plan, ident), ports or Ports(), Transcript()
     for message in messages:
         effects = feed(exchange, message, script, at)
         transcript.steps.append((message, effects))

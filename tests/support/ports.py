@@ -100,25 +100,32 @@ class FakeAnalyst:
 
 
 class FakeStore:
-    """A list of entries with the contract of the port: partitions, expiry, cosine order."""
+    """A list of entries with the contract of the port: partitions, expiry, cosine order, `exact_only`."""
 
     def __init__(self, *entries: Entry, trouble: Trouble = None) -> None:
         self.entries = {(entry.partition, entry.id): entry for entry in entries}
         self.trouble = trouble
         self.asked: list[tuple[str, str]] = []
         """`("get" or "nearest", partition)` of each lookup."""
+        self.within: list[float] = []
+        """The deadline of each lookup, in seconds."""
         self.closed = False
 
-    async def get(self, partition: str, entry_id: str, at: float) -> Entry | None:
+    async def get(self, partition: str, entry_id: str, at: float, within: float) -> Entry | None:
         self.asked.append(("get", partition))
+        self.within.append(within)
         await _suffer(self.trouble)
         entry = self.entries.get((partition, entry_id))
         return entry if entry is not None and at < entry.expires_at else None
 
-    async def nearest(self, partition: str, vector: Vector, limit: int, at: float) -> Sequence[Candidate]:
+    async def nearest(
+        self, partition: str, vector: Vector, limit: int, at: float, within: float
+    ) -> Sequence[Candidate]:
         self.asked.append(("nearest", partition))
+        self.within.append(within)
         await _suffer(self.trouble)
-        live = [e for e in self.entries.values() if e.partition == partition and at < e.expires_at]
+        here = [entry for entry in self.entries.values() if entry.partition == partition]
+        live = [entry for entry in here if at < entry.expires_at and not entry.exact_only]
         candidates = [Candidate(entry, float(np.dot(entry.vector, vector))) for entry in live]
         return sorted(candidates, key=lambda candidate: -candidate.similarity)[:limit]
 

@@ -7,7 +7,7 @@ import pytest
 
 from router_extproc.base.digest import digest
 from router_extproc.base.headers import Headers
-from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached
+from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached, Verified, Waited
 from router_extproc.caching.guard import Difference
 from router_extproc.routing.decide import Rule
 
@@ -30,7 +30,13 @@ def test_parts_of_a_digest_do_not_run_together() -> None:
     assert len(digest("d", [])) == 32
 
 
-@pytest.mark.parametrize("reasons", [Bypass, Rejection, Uncached, Failure, Rule, Difference])
+def test_a_keyed_digest_needs_the_key() -> None:
+    assert len({digest("d", [b"a"], key=key) for key in (b"", b"k", b"l")}) == 3
+
+
+@pytest.mark.parametrize(
+    "reasons", [Bypass, Rejection, Uncached, Waited, Verified, Failure, Rule, Difference]
+)
 def test_every_reason_has_a_line_in_the_documentation(reasons: type[StrEnum]) -> None:
     section = REASONS.read_text().partition(f"## {reasons.__name__}\n")[2].partition("\n## ")[0]
     documented = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}

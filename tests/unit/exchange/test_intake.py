@@ -5,15 +5,18 @@ import json
 import pytest
 
 from router_extproc.base.headers import Headers
-from router_extproc.base.names import INTERNAL, SELECTED_MODEL
+from router_extproc.base.names import INTERNAL, SELECTED_MODEL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
+from router_extproc.caching.scope import Tenancy, TrustedHeader
 from router_extproc.exchange.effects import (
     Analyse,
     Bypassed,
     CacheSkipped,
     Close,
     ImmediateReply,
+    Join,
     LookupExact,
+    LookupSimilar,
     Phase,
     Rejected,
     Reply,
@@ -27,7 +30,18 @@ from router_extproc.exchange.events import (
     RequestTrailers,
     ResponseHeaders,
 )
-from tests.support.play import PLAN, QUESTION, chat_body, chat_headers, play, response_headers
+from tests.support.play import (
+    ANSWER,
+    PLAN,
+    QUESTION,
+    chat_body,
+    chat_headers,
+    pieces,
+    plan_with,
+    play,
+    question,
+    response_headers,
+)
 
 
 def headers(**changes: str) -> RequestHeaders:
@@ -135,7 +149,9 @@ def test_a_chat_request_without_a_body_is_an_error(second: Event | None) -> None
 @pytest.mark.parametrize(
     ("changes", "body", "reason"),
     [
-        ({"credential": ""}, "{}", Uncached.NO_CREDENTIAL),
+        ({"credential": ""}, "{}", Uncached.NO_IDENTITY),
+        ({}, '{"temperature":1.5}', Uncached.TEMPERATURE),
+        ({}, '{"temperature":"warm"}', Uncached.TEMPERATURE),
         ({}, '{"n":2}', Uncached.MULTIPLE_CHOICES),
         ({}, '{"logprobs":true}', Uncached.LOGPROBS),
         ({}, '{"messages":[{"role":"assistant","content":"x"}]}', Uncached.LAST_TURN_NOT_TEXT),
@@ -154,6 +170,67 @@ def test_some_requests_never_use_the_cache(changes: dict[str, str], body: str, r
     assert not any(isinstance(effect, LookupExact) for effect in effects)
 
 
+@pytest.mark.parametrize("temperature", [0, 0.7, 1.0, None])
+def test_a_request_within_the_temperature_s_cap_asks_the_cache(temperature: float | None) -> None:
+    body = question(temperature=temperature)
+    assert play([chat_headers(), chat_body(body)]).only(LookupExact)
+
+
+def test_without_an_identity_where_one_is_required_the_cache_is_not_asked() -> None:
+    """A header that Envoy sets is required here, so the credential does not count."""
+    plan = plan_with(tenancy=Tenancy(TrustedHeader("x-tenant")))
+    for extra, reason in (
+        ((), Uncached.NO_IDENTITY),
+        ((("x-tenant", " "),), Uncached.NO_IDENTITY),
+        ((("x-tenant", "a"), ("x-tenant", "b")), Uncached.AMBIGUOUS_IDENTITY),
+    ):
+        fields = [*((n, v) for n, values in chat_headers().headers.fields.items() for v in values), *extra]
+        ask = RequestHeaders(Headers.of(fields), end_of_stream=False)
+        transcript = play([ask, chat_body(), response_headers(), *pieces(ANSWER)], plan=plan)
+        assert transcript.only(CacheSkipped) == [CacheSkipped(reason, storing=False)]
+        assert (transcript.only(LookupExact), transcript.only(Join), transcript.stored()) == ([], [], [])
+    named = play([chat_headers(("x-tenant", "a")), chat_body()], plan=plan)
+    assert named.only(LookupExact)
+
+
+def test_a_cache_that_is_off_is_not_asked() -> None:
+    transcript = play([chat_headers(), chat_body()], plan=plan_with(enabled=False))
+    assert transcript.only(CacheSkipped) == [CacheSkipped(Uncached.DISABLED, storing=False)]
+
+
+CONTROLS = ("no-cache", "no-store", "bypass", "max-age=3", "ttl=3", "garbage", "")
+
+
+@pytest.mark.parametrize("value", CONTROLS)
+def test_the_cache_control_reaches_no_upstream(value: str) -> None:
+    field = (VSR_CACHE_CONTROL, value)
+    assert VSR_CACHE_CONTROL in play([chat_headers(field), chat_body()]).forwarded().edits.remove
+    foreign = RequestHeaders(Headers.of([(":method", "GET"), (":path", "/v1/models"), field]), True)
+    [reply] = play([foreign]).replies()
+    assert isinstance(reply, Reply)
+    assert reply.edits.remove == (VSR_CACHE_CONTROL,)
+
+
+@pytest.mark.parametrize("value", ["bypass", "garbage", "no-cache, no-store", "max-age=x"])
+def test_a_client_may_go_past_the_cache(value: str) -> None:
+    messages: list[Event] = [
+        chat_headers((VSR_CACHE_CONTROL, value)),
+        chat_body(),
+        response_headers(),
+        *pieces(ANSWER),
+    ]
+    transcript = play(messages)
+    assert transcript.only(CacheSkipped) == [CacheSkipped(Uncached.CACHE_CONTROL, storing=False)]
+    assert (transcript.only(LookupExact), transcript.only(Join), transcript.stored()) == ([], [], [])
+
+
+def test_no_cache_asks_nobody_and_refreshes_the_entry() -> None:
+    ask = chat_headers((VSR_CACHE_CONTROL, "no-cache"))
+    transcript = play([ask, chat_body(), response_headers(), *pieces(ANSWER)])
+    assert not [e for e in transcript.effects if isinstance(e, LookupExact | LookupSimilar | Join)]
+    assert len(transcript.stored()) == 1
+
+
 def test_the_last_words_of_the_user_are_analysed() -> None:
     turns = [
         {"role": "system", "content": "S"},
@@ -170,7 +247,6 @@ def test_the_last_words_of_the_user_are_analysed() -> None:
     [
         [RequestBody(b"", True)],
         [chat_headers(), chat_headers()],
-        [chat_headers(), response_headers()],
         [chat_headers(), chat_body(), chat_body()],
     ],
 )
@@ -178,6 +254,13 @@ def test_a_message_out_of_order_ends_the_stream_cleanly(messages: list[Event]) -
     *_, note, close = play(messages).effects
     assert isinstance(note, Violation)
     assert close == Close()
+
+
+def test_envoy_may_answer_before_the_body_is_here() -> None:
+    """A body that is too large or too slow: Envoy's own reply passes, and is nobody's mistake."""
+    *_, reply, note, close = play([chat_headers(), response_headers("413")]).effects
+    assert reply == Reply(Phase.RESPONSE_HEADERS)
+    assert (note, close) == (Bypassed(Bypass.RESPONSE_ONLY), Close())
 
 
 def test_nothing_follows_an_immediate_reply() -> None:

@@ -1,18 +1,21 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from router_extproc.base.completion import Completion
 from router_extproc.base.headers import Headers
-from router_extproc.base.refusals import Failure, Uncached
+from router_extproc.base.refusals import Failure, Uncached, Verified
 from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.marks import Kind, Mark, Marks, Selector
 from router_extproc.exchange.effects import (
     Analyse,
     CacheSkipped,
+    CacheVerified,
     Cancelled,
     Close,
     Effect,
@@ -22,6 +25,8 @@ from router_extproc.exchange.effects import (
     Phase,
     Reply,
     Store,
+    StoreAsked,
+    Verify,
     Violation,
 )
 from router_extproc.exchange.events import (
@@ -38,6 +43,7 @@ from router_extproc.exchange.events import (
 from router_extproc.ports import PortError
 from router_extproc.routing.analysis import Analysis
 from router_extproc.server.driver import Exchange, Ports, drive
+from router_extproc.server.flights import Flights
 from tests.support.exchanges import ScriptedExchange
 from tests.support.ports import (
     FakeAnalyst,
@@ -61,6 +67,7 @@ NEVER = 3600.0
 ENTRY = Entry(
     id="e1",
     partition="p1",
+    tenant="t1",
     text="question",
     vector=unit_vector(),
     completion=Completion("m", "answer", "stop"),
@@ -92,11 +99,23 @@ class Stage:
         self.clock = FakeClock()
         self.room = room
         self.log: list[object] = []
-        self.ports = Ports(self.analyst, self.store, self.fill, self.telemetry, self.clock)
+        self.marks = Marks()
+        self.flights = Flights()
+        self.ports = Ports(
+            analyst=self.analyst,
+            store=self.store,
+            fill=self.fill,
+            verify=self.fill,
+            marks=lambda: self.marks,
+            flights=self.flights,
+            telemetry=self.telemetry,
+            clock=self.clock,
+        )
 
-    def fill(self, entry: Entry) -> bool:
-        self.log.append(entry)
-        return sum(isinstance(each, Entry) for each in self.log) <= self.room
+    def fill(self, work: Entry | Verify) -> bool:
+        """The queues of writes and of comparisons, together."""
+        self.log.append(work)
+        return sum(isinstance(each, Entry | Verify) for each in self.log) <= self.room
 
     async def run(self, exchange: Exchange, *messages: Message) -> list[object]:
         async with aclosing(drive(exchange, arriving(*messages), self.ports)) as replies:
@@ -207,6 +226,62 @@ async def test_an_entry_that_the_queue_refuses_is_noted() -> None:
     stage = Stage(room=0)
     await stage.run(ScriptedExchange({ResponseBody: [LAST_REPLY, Store(ENTRY)]}), LAST)
     assert stage.telemetry.notes == [CacheSkipped(Uncached.QUEUE_FULL, storing=True)]
+
+
+async def test_answers_are_compared_after_all_replies_and_not_when_the_queue_is_full() -> None:
+    verify = Verify(Candidate(ENTRY, 0.9), ENTRY.completion)
+    script: dict[type, Sequence[Effect]] = {ResponseBody: [verify, LAST_REPLY]}
+    assert await Stage().run(ScriptedExchange({**script}), LAST) == [LAST_REPLY, verify]
+    stage = Stage(room=0)
+    await stage.run(ScriptedExchange({**script}), LAST)
+    assert stage.telemetry.notes == [CacheVerified(Verified.UNDECIDED, "math", "e1")]
+
+
+@pytest.mark.parametrize("question", [EXACT, SIMILAR], ids=lambda effect: type(effect).__name__)
+async def test_what_a_lookup_brings_comes_with_the_marks_of_that_moment(question: Effect) -> None:
+    stage = Stage()
+    stage.marks = Marks.of([Mark(Selector(Kind.ALL), 1.0, 2.0)])
+    exchange = ScriptedExchange({RequestBody: [question], LookupDone: [BODY_REPLY]})
+    await stage.run(exchange, BODY)
+    event = exchange.events[1]
+    assert isinstance(event, LookupDone)
+    assert event.marks is stage.marks
+
+
+@pytest.mark.parametrize(
+    ("question", "operation"), [(EXACT, "get_by_id"), (SIMILAR, "find_similar"), (ANALYSE, None)]
+)
+async def test_calls_of_the_store_are_timed(question: Effect, operation: str | None) -> None:
+    async def outcome(trouble: Trouble, *entries: Entry) -> list[object]:
+        stage = Stage(trouble=trouble)
+        stage.store = FakeStore(*entries, trouble=trouble)
+        ports = replace(stage.ports, store=stage.store)
+        async with aclosing(
+            drive(ScriptedExchange({RequestBody: [question]}), arriving(BODY), ports)
+        ) as all_:
+            assert [reply async for reply in all_] == []
+        return list(stage.telemetry.notes)
+
+    def noted(status: str) -> list[object]:
+        return [StoreAsked(operation, status, 0.0)] if operation else []
+
+    assert await outcome(None, ENTRY) == noted("hit")
+    assert await outcome(None) == noted("miss")
+    assert await outcome(PortError(Failure.UNAVAILABLE)) == noted("error")
+
+
+@pytest.mark.parametrize("kind", ["exact", "similar"])
+async def test_a_lookup_with_a_grace_finds_what_expired_within_it(kind: str) -> None:
+    stage = Stage()
+    stage.clock.at = ENTRY.expires_at + 9.0
+    for grace, found in ((0.0, 0), (9.0, 0), (10.0, 1)):
+        question = replace(EXACT if kind == "exact" else SIMILAR, grace=grace, timeout=0.5)
+        exchange = ScriptedExchange({RequestBody: [question], LookupDone: [BODY_REPLY]})
+        await stage.run(exchange, BODY)
+        event = exchange.events[1]
+        assert isinstance(event, LookupDone)
+        assert len(event.candidates) == found
+        assert stage.store.within[-1] == 0.5
 
 
 async def test_an_entry_is_stored_even_if_the_peer_leaves_during_the_last_reply() -> None:

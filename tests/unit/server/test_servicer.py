@@ -10,9 +10,11 @@ from router_extproc._pb.envoy.service.ext_proc.v3.external_processor_pb2 import 
     ProcessingResponse,
 )
 from router_extproc.base.refusals import Failure
+from router_extproc.caching.marks import Marks
 from router_extproc.exchange.effects import Cancelled, Close, Effect, PortFailed, Violation
 from router_extproc.exchange.events import PeerClosed, RequestHeaders, ResponseHeaders
 from router_extproc.server.driver import Exchange, Ports
+from router_extproc.server.flights import Flights
 from router_extproc.server.servicer import SERVICE, Servicer
 from tests.support.exchanges import ScriptedExchange
 from tests.support.ports import FakeAnalyst, FakeClock, FakeStore, RecordingTelemetry
@@ -55,7 +57,16 @@ class Setup:
     def __init__(self, script: dict[type, Any] | None = None, max_streams: int = 10) -> None:
         self.telemetry = RecordingTelemetry()
         self.exchanges: list[ScriptedExchange] = []
-        ports = Ports(FakeAnalyst(), FakeStore(), lambda _: True, self.telemetry, FakeClock())
+        ports = Ports(
+            analyst=FakeAnalyst(),
+            store=FakeStore(),
+            fill=lambda _: True,
+            verify=lambda _: True,
+            marks=Marks,
+            flights=Flights(),
+            telemetry=self.telemetry,
+            clock=FakeClock(),
+        )
 
         def new_exchange() -> Exchange:
             self.exchanges.append(ScriptedExchange(script))

@@ -23,6 +23,7 @@ from tests.support.ports import (
 NEAR = Entry(
     id="near",
     partition="p",
+    tenant="t",
     text="q",
     vector=unit_vector(0),
     completion=Completion("m", "a", "stop"),
@@ -38,24 +39,32 @@ OTHER = replace(NEAR, partition="other")
 
 async def test_the_store_keeps_partitions_apart() -> None:
     store = FakeStore(NEAR, OTHER)
-    assert await store.get("p", "near", at=0.0) is NEAR
-    assert await store.get("p", "far", at=0.0) is None
-    assert [c.entry for c in await store.nearest("other", unit_vector(0), 5, at=0.0)] == [OTHER]
+    assert await store.get("p", "near", at=0.0, within=1.0) is NEAR
+    assert await store.get("p", "far", at=0.0, within=1.0) is None
+    assert [c.entry for c in await store.nearest("other", unit_vector(0), 5, at=0.0, within=1.0)] == [OTHER]
     assert store.asked == [("get", "p"), ("get", "p"), ("nearest", "other")]
+    assert store.within == [1.0, 1.0, 1.0]
 
 
 async def test_the_store_orders_by_similarity_and_limits() -> None:
     store = FakeStore(FAR, NEAR)
-    found = await store.nearest("p", unit_vector(0), 5, at=0.0)
+    found = await store.nearest("p", unit_vector(0), 5, at=0.0, within=1.0)
     assert [(c.entry.id, c.similarity) for c in found] == [("near", 1.0), ("far", 0.0)]
-    assert len(await store.nearest("p", unit_vector(0), 1, at=0.0)) == 1
+    assert len(await store.nearest("p", unit_vector(0), 1, at=0.0, within=1.0)) == 1
 
 
 async def test_the_store_hides_what_has_expired() -> None:
     store = FakeStore(NEAR)
-    assert await store.get("p", "near", at=9.9) is NEAR
-    assert await store.get("p", "near", at=10.0) is None
-    assert await store.nearest("p", unit_vector(0), 5, at=10.0) == []
+    assert await store.get("p", "near", at=9.9, within=1.0) is NEAR
+    assert await store.get("p", "near", at=10.0, within=1.0) is None
+    assert await store.nearest("p", unit_vector(0), 5, at=10.0, within=1.0) == []
+
+
+async def test_the_store_finds_what_is_exact_only_by_its_id_alone() -> None:
+    only = replace(NEAR, exact_only=True)
+    store = FakeStore(only)
+    assert await store.get("p", "near", at=0.0, within=1.0) is only
+    assert await store.nearest("p", unit_vector(0), 5, at=0.0, within=1.0) == []
 
 
 async def test_the_store_replaces_an_entry_of_the_same_id() -> None:
