@@ -1,12 +1,13 @@
 """An entry as a row of Milvus columns, and back. Strict and versioned: a row of another version is no row.
 
-The isolation key, the times and the vector are columns of their own, because Milvus filters by them. The
-rest is one JSON document in UTF-8, cut into pieces because a VARCHAR column holds 65,535 bytes (Milvus
-limits, `max_length` of VARCHAR, counted in bytes). Knows nothing of connections or collections.
+What Milvus filters by has a column of its own. The rest is one JSON document in UTF-8, cut into pieces
+because a VARCHAR column holds 65,535 bytes (Milvus limits, `max_length` of VARCHAR, counted in bytes). Knows
+nothing of connections or collections.
 """
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -18,8 +19,14 @@ from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Entry
 from router_extproc.ports import PortError
 
-VERSION = 2
-"""Of the stored document. 2 added `partial`."""
+VERSION = 3
+"""Of the stored form. 3 made columns of what operators select by; rows of 2 are in other collections."""
+
+TRAITS: Mapping[str, int] = MappingProxyType({"tenant": 64, "model": 256, "category": 64})
+"""Columns that operators select by, and how many bytes of UTF-8 each holds."""
+
+MARK_VALUE_BYTES = 512
+"""What a mark's value may have: more than any of these columns holds."""
 
 PIECE_BYTES = 65_535
 PIECES = tuple(f"payload{number}" for number in range(8))
@@ -41,10 +48,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     version: Annotated[int, msgspec.Meta(ge=VERSION, le=VERSION)]
     text: str
-    model: str
-    category: str
     reasoning: bool
-    partial: bool
     answered_by: str
     content: str
     finish_reason: str
@@ -66,14 +70,16 @@ def key(value: str) -> str:
     return value
 
 
-def row_of(entry: Entry) -> dict[str, Any]:
+def row_of(entry: Entry, vector_field: str) -> dict[str, Any]:
     """The columns of `entry`; PortError(INVALID) when it cannot be stored (too large, not encodable)."""
     document = _encode(entry)
     pieces = _cut(document)
     return {
         "id": key(entry.id),
         "partition": key(entry.partition),
-        "vector": entry.vector.astype(np.float32, copy=False),
+        **{name: _short(getattr(entry, name), name, size) for name, size in TRAITS.items()},
+        "exact_only": bool(entry.exact_only),
+        vector_field: entry.vector.astype(np.float32, copy=False),
         "created_at": float(entry.created_at),
         "expires_at": float(entry.expires_at),
         "size": len(document),
@@ -81,25 +87,26 @@ def row_of(entry: Entry) -> dict[str, Any]:
     }
 
 
-def entry_of(row: Mapping[str, Any], dimension: int) -> Entry:
+def entry_of(row: Mapping[str, Any], vector_field: str, dimension: int) -> Entry:
     """The entry in `row`; PortError(INVALID) when the row is not one that `row_of` wrote."""
     try:
         document = _DECODER.decode("".join(row[name] for name in PIECES).encode())
-        vector: Vector = np.asarray(row["vector"], dtype=np.float32)
+        vector: Vector = np.asarray(row[vector_field], dtype=np.float32)
         if vector.shape != (dimension,) or not np.isfinite(vector).all():
             raise ValueError("vector")
         return Entry(
             id=key(row["id"]),
             partition=key(row["partition"]),
+            tenant=msgspec.convert(row["tenant"], str),
             text=document.text,
             vector=vector,
             completion=_completion(document),
-            model=document.model,
-            category=document.category,
+            model=msgspec.convert(row["model"], str),
+            category=msgspec.convert(row["category"], str),
             reasoning=document.reasoning,
-            partial=document.partial,
             created_at=float(row["created_at"]),
             expires_at=float(row["expires_at"]),
+            exact_only=msgspec.convert(row["exact_only"], bool),
         )
     except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
         # The cause is cut off: a decoder's message may quote what it read.
@@ -112,10 +119,7 @@ def _encode(entry: Entry) -> bytes:
     document = _Document(
         version=VERSION,
         text=entry.text,
-        model=entry.model,
-        category=entry.category,
         reasoning=entry.reasoning,
-        partial=entry.partial,
         answered_by=completion.model,
         content=completion.content,
         finish_reason=completion.finish_reason,
@@ -126,6 +130,21 @@ def _encode(entry: Entry) -> bytes:
         return msgspec.json.encode(document)
     except (UnicodeEncodeError, msgspec.MsgspecError):
         raise PortError(Failure.INVALID, "an entry that has no UTF-8 form") from None
+
+
+def _short(value: str, name: str, size: int) -> str:
+    """`value`, if the column of `size` bytes holds it."""
+    if len(utf8(value)) > size:
+        raise PortError(Failure.INVALID, f"an entry whose {name} is longer than {size} bytes")
+    return value
+
+
+def utf8(value: str) -> bytes:
+    """PortError(INVALID) for what has no UTF-8 form: half of a surrogate pair, legal in a JSON string."""
+    try:
+        return value.encode()
+    except UnicodeEncodeError:
+        raise PortError(Failure.INVALID, "a text that has no UTF-8 form") from None
 
 
 def _completion(document: _Document) -> Completion:

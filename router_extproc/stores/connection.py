@@ -23,7 +23,7 @@ from router_extproc.stores.breaker import Breaker
 from router_extproc.stores.collection import prepare
 from router_extproc.stores.failures import describe, failure_of, is_denied, is_unknown_database
 from router_extproc.stores.lite import LiteServer
-from router_extproc.stores.options import Embedded, MilvusOptions, Server
+from router_extproc.stores.options import Embedded, MilvusOptions, Server, Tls
 
 _LOG = logging.getLogger(__name__)
 _CLOSE_TIMEOUT = 2.0
@@ -89,7 +89,11 @@ class Connection:
         return self._client is not None and not self._breaker.is_open
 
     async def call(self, operation: Callable[[AsyncMilvusClient], Awaitable[T]], within: float) -> T:
-        """Run one operation within that many seconds, or raise PortError."""
+        """Run one operation within that many seconds, or raise PortError.
+
+        That the time was not enough says something of the server only when it was at least half of
+        `call_timeout`: a caller that had 5 ms left says nothing about Milvus.
+        """
         client = self._usable()
         began = self._monotonic()
         self._in_flight += 1
@@ -97,13 +101,17 @@ class Connection:
             async with asyncio.timeout(within):
                 result = await operation(client)
         except asyncio.CancelledError:
-            # The caller's deadline may be shorter than ours. A call given up after half of our time counts
-            # as failed, or a server that hangs would never be noticed.
-            if self._monotonic() - began >= within / 2:
+            # The caller's deadline may be shorter than ours, or a server that hangs would never be noticed.
+            if self._was_fair(began, within):
                 self._failed(client)
-            raise
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled the caller: grpc.aio raises this in calls under way when their channel is
+            # closed, which is what reconnecting does. Passed on, it would end the caller's task.
+            raise PortError(Failure.UNAVAILABLE, "the connection was given up") from None
         except Exception as error:
-            raise self._classified(client, error) from None
+            raise self._classified(client, error, self._was_fair(began, within)) from None
         finally:
             self._in_flight -= 1
         if client is self._client and not self._breaker.is_open:
@@ -134,12 +142,16 @@ class Connection:
             raise PortError(Failure.OVERLOADED, f"{self._in_flight} calls to Milvus are under way")
         raise PortError(Failure.UNAVAILABLE, "Milvus is being left alone after failures")
 
-    def _classified(self, client: AsyncMilvusClient, error: Exception) -> Exception:
+    def _was_fair(self, began: float, within: float) -> bool:
+        """Whether a server in good health would have answered by now."""
+        return self._monotonic() - began >= max(within, self._options.call_timeout) / 2
+
+    def _classified(self, client: AsyncMilvusClient, error: Exception, was_fair: bool) -> Exception:
         """The PortError for `error`, counted; or `error` itself when it is a bug of ours."""
         failure = failure_of(error)
         if failure is None:
             return error
-        if failure is not Failure.INVALID:
+        if failure is not Failure.INVALID and (was_fair or failure is not Failure.TIMEOUT):
             self._failed(client)
         return PortError(failure, describe(error))
 
@@ -208,10 +220,21 @@ def _address(target: Server | Embedded) -> tuple[str, dict[str, Any]]:
     host = f"[{target.host}]" if ":" in target.host else target.host
     if target.tls is None:
         return f"http://{host}:{target.port}", arguments
-    authority = target.tls.ca_pem_path
-    arguments |= {"secure": True, "server_name": target.tls.server_name or ""}
-    arguments |= {"server_pem_path": "" if authority is None else str(authority)}
+    arguments |= {"secure": True, "server_name": target.tls.server_name or "", **_certificates(target.tls)}
     return f"https://{host}:{target.port}", arguments
+
+
+def _certificates(tls: Tls) -> dict[str, str]:
+    """pymilvus knows two ways, by which paths it is given: only the server shows who it is, or both do. Each
+    has its own name for the authority."""
+    authority = "" if tls.ca_pem_path is None else str(tls.ca_pem_path)
+    if tls.client_pem_path is None or tls.client_key_path is None:
+        return {"server_pem_path": authority}
+    return {
+        "ca_pem_path": authority,
+        "client_pem_path": str(tls.client_pem_path),
+        "client_key_path": str(tls.client_key_path),
+    }
 
 
 def _start_error(error: Exception, options: MilvusOptions) -> Exception:
@@ -220,7 +243,7 @@ def _start_error(error: Exception, options: MilvusOptions) -> Exception:
     if isinstance(error, OperatorError | PortError):
         return error
     if isinstance(error, OSError) and not isinstance(error, TimeoutError):
-        return OperatorError(f"{target}: connection.tls.ca_pem_path cannot be read: {error}")
+        return OperatorError(f"{target}: a file of connection.tls cannot be read: {error}")
     if is_denied(error):
         who = getattr(target, "credentials", None)
         cure = "the server wants credentials: set connection.auth"

@@ -1,86 +1,30 @@
-"""Entries in this process, found by exact brute force over one partition.
+"""Entries in this process, each partition's in a block of its own: nothing of another one is even scored.
 
-Each partition has a block of contiguous rows of its own, so `nearest` is a matrix-vector product over
-exactly the rows that may be returned: nothing of another partition is even scored. Everything runs on the
-event loop without an await, so no lock is needed; do not share an instance between threads.
+Owns the bounds, the order of eviction and what an entry is charged; how a block finds its rows is the block's
+business. Everything runs on the event loop without an await, so no lock is needed; do not share an instance
+between threads.
 """
 
-from collections.abc import Sequence
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Candidate, Entry
-from router_extproc.ports import PortError
+from router_extproc.caching.marks import Kind, Selector
+from router_extproc.ports import PortError, Tally
+from router_extproc.stores.block import GRAPH_FROM, Block, index_bytes
 from router_extproc.stores.eviction import PolicyName, eviction
 
 _ENTRY_OVERHEAD = 1024
 """Bytes charged per entry for its objects, ids and bookkeeping (measured: 0.9 kB)."""
 
-_STRIPE = 512
-"""Rows per product. OpenBLAS hands a larger one to several threads, which on a busy machine costs far more
-than it brings: 10,000 x 384 at once took 16 ms (p50), in stripes 2.1 ms, with both cores busy."""
 
-
-class _Block:
-    """The live rows of one partition: `ids[i]` belongs to `vectors[i]` and `expires_at[i]`, i < len(ids).
-
-    Grows by doubling and shrinks at a quarter, so it holds at most four times the live rows.
-    """
-
-    __slots__ = ("expires_at", "ids", "row_of", "vectors")
-
-    def __init__(self, dimension: int) -> None:
-        self.ids: list[str] = []
-        self.row_of: dict[str, int] = {}
-        self.vectors: NDArray[np.float32] = np.empty((1, dimension), dtype=np.float32)
-        self.expires_at: NDArray[np.float64] = np.empty(1, dtype=np.float64)
-
-    def write(self, entry: Entry) -> None:
-        row = self.row_of.get(entry.id)
-        if row is None:
-            row = len(self.ids)
-            if row == len(self.vectors):
-                self._resize(2 * row)
-            self.ids.append(entry.id)
-            self.row_of[entry.id] = row
-        self.vectors[row] = entry.vector
-        self.expires_at[row] = entry.expires_at
-
-    def remove(self, entry_id: str) -> None:
-        row, last = self.row_of.pop(entry_id), len(self.ids) - 1
-        if row != last:
-            moved = self.ids[last]
-            self.ids[row], self.row_of[moved] = moved, row
-            self.vectors[row], self.expires_at[row] = self.vectors[last], self.expires_at[last]
-        self.ids.pop()
-        if 0 < last <= len(self.vectors) // 4:
-            self._resize(len(self.vectors) // 2)
-
-    def nearest(self, vector: Vector, limit: int, at: float) -> list[tuple[str, float]]:
-        count = len(self.ids)
-        live = np.flatnonzero(self.expires_at[:count] > at)
-        if not len(live):
-            return []
-        similarities = np.empty(count, dtype=np.float32)
-        for start in range(0, count, _STRIPE):
-            stop = min(start + _STRIPE, count)
-            np.dot(self.vectors[start:stop], vector, out=similarities[start:stop])
-        scores = similarities if len(live) == count else similarities[live]
-        if len(scores) > limit:
-            best = np.argpartition(scores, len(scores) - limit)[-limit:]
-            live, scores = live[best], scores[best]
-        order = np.argsort(-scores, kind="stable")
-        return [(self.ids[live[i]], float(scores[i])) for i in order]
-
-    def _resize(self, capacity: int) -> None:
-        count = len(self.ids)
-        vectors = np.empty((capacity, self.vectors.shape[1]), dtype=np.float32)
-        expires_at = np.empty(capacity, dtype=np.float64)
-        vectors[:count], expires_at[:count] = self.vectors[:count], self.expires_at[:count]
-        self.vectors, self.expires_at = vectors, expires_at
+_STEP = 500
+"""Entries looked at before other tasks have their turn: a removal takes some 10 microseconds."""
 
 
 class MemoryStore:
@@ -88,7 +32,8 @@ class MemoryStore:
 
     A full store gives up entries by `policy`. For `lru` and `lfu`, `get` uses the entry it returns and
     `nearest` uses the most similar one only: the others merely lived nearby. Expired entries are never
-    returned; `purge` frees them.
+    returned; `purge` frees them. A partition of fewer than `graph_from` entries is searched exactly, a larger
+    one approximately: then `nearest` may miss an entry, and never mistakes a similarity.
     """
 
     def __init__(
@@ -97,14 +42,16 @@ class MemoryStore:
         max_entries: int,
         max_bytes: int,
         policy: PolicyName,
+        graph_from: int = GRAPH_FROM,
     ) -> None:
         self._dimension = dimension
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._graph_from = graph_from
         self._order = eviction(policy)
         self._entries: dict[str, Entry] = {}
         self._sizes: dict[str, int] = {}
-        self._blocks: dict[str, _Block] = {}
+        self._blocks: dict[str, Block] = {}
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -123,22 +70,29 @@ class MemoryStore:
     def max_bytes(self) -> int:
         return self._max_bytes
 
-    async def get(self, partition: str, entry_id: str, at: float) -> Entry | None:
+    async def get(self, partition: str, entry_id: str, at: float, within: float = math.inf) -> Entry | None:
+        """`within` is of no use here: this answers at once."""
         entry = self._entries.get(entry_id)
         if entry is None or entry.partition != partition or at >= entry.expires_at:
             return None
         self._order.use(entry_id)
         return entry
 
-    async def nearest(self, partition: str, vector: Vector, limit: int, at: float) -> Sequence[Candidate]:
+    async def nearest(
+        self, partition: str, vector: Vector, limit: int, at: float, within: float = math.inf
+    ) -> Sequence[Candidate]:
         self._check(vector)
         block = self._blocks.get(partition)
         if block is None or limit < 1:
             return []
-        found = block.nearest(np.asarray(vector, dtype=np.float32), limit, at)
+        found = block.nearest(np.ascontiguousarray(vector, dtype=np.float32), limit, at)
         if found:
             self._order.use(found[0][0])
-        return [Candidate(self._entries[each], max(-1.0, min(1.0, score))) for each, score in found]
+        entries = self._entries
+        return [
+            Candidate(entries[each], score if -1.0 <= score <= 1.0 else math.copysign(1.0, score))
+            for each, score in found
+        ]
 
     async def put(self, entry: Entry) -> None:
         """PortError(INVALID): larger than the whole store, or a vector of another shape or not finite."""
@@ -163,10 +117,7 @@ class MemoryStore:
         self._bytes += size - self._sizes.get(entry.id, 0)
         self._sizes[entry.id] = size
         self._entries[entry.id] = entry
-        block = self._blocks.get(entry.partition)
-        if block is None:
-            block = self._blocks[entry.partition] = _Block(self._dimension)
-        block.write(entry)
+        self._place(entry)
         return evicted
 
     def fits(self, entry: Entry) -> bool:
@@ -178,17 +129,57 @@ class MemoryStore:
         held = self._entries.get(entry.id)
         return held is not None and held.created_at >= entry.created_at
 
-    def purge(self, at: float) -> int:
+    async def purge(self, at: float) -> int:
         """Free every entry that is dead at `at`; how many. O(n): call it now and then, not per request."""
-        dead = [entry.id for entry in self._entries.values() if at >= entry.expires_at]
-        for entry_id in dead:
-            self._remove(entry_id)
-        return len(dead)
+        return await self._remove_if(lambda entry: at >= entry.expires_at)
+
+    async def find(self, entry_id: str, at: float) -> Entry | None:
+        entry = self._entries.get(entry_id)
+        return entry if entry is not None and at < entry.expires_at else None
+
+    async def entries(self, selector: Selector, at: float) -> AsyncIterator[Entry]:
+        """Those that were here when the first was asked for, as they are now."""
+        ids = [selector.value] if selector.kind is Kind.ENTRY else list(self._entries)
+        for place, entry_id in enumerate(ids, start=1):
+            entry = self._entries.get(entry_id)
+            if entry is not None and at < entry.expires_at and selector.covers(entry):
+                yield entry
+            if place % _STEP == 0:
+                await asyncio.sleep(0)
+
+    async def remove(self, selector: Selector, until: float) -> int:
+        """O(n), but for one entry."""
+        if selector.kind is Kind.ENTRY:
+            entry = self._entries.get(selector.value)
+            if entry is None or entry.created_at > until:
+                return 0
+            self._remove(entry.id)
+            return 1
+        return await self._remove_if(lambda entry: entry.created_at <= until and selector.covers(entry))
+
+    async def forget(self, selector: Selector, until: float) -> int:
+        """Here, all that is kept is kept in this process: the same as `remove`."""
+        return await self.remove(selector, until)
+
+    async def tallies(self) -> Sequence[Tally]:
+        return [Tally("memory", len(self), bytes=self._bytes, capacity=self._max_entries)]
 
     async def close(self) -> None:
         """Forget everything."""
         for entry_id in list(self._entries):
             self._remove(entry_id)
+
+    async def _remove_if(self, unwanted: Callable[[Entry], bool]) -> int:
+        """A few at a time, so that requests are served in between; how many."""
+        removed, ids = 0, list(self._entries)
+        for start in range(0, len(ids), _STEP):
+            for entry_id in ids[start : start + _STEP]:
+                entry = self._entries.get(entry_id)
+                if entry is not None and unwanted(entry):
+                    self._remove(entry_id)
+                    removed += 1
+            await asyncio.sleep(0)
+        return removed
 
     def _make_room(self, entry_id: str, size: int) -> list[str]:
         """Evict until an entry `entry_id` of `size` bytes fits, in place of the one it may replace."""
@@ -207,10 +198,24 @@ class MemoryStore:
         entry = self._entries.pop(entry_id)
         self._bytes -= self._sizes.pop(entry_id)
         self._order.remove(entry_id)
-        block = self._blocks[entry.partition]
-        block.remove(entry_id)
-        if not block.ids:
-            del self._blocks[entry.partition]
+        self._displace(entry)
+
+    def _place(self, entry: Entry) -> None:
+        """Let `nearest` find the entry, unless it is for `get` alone."""
+        if entry.exact_only:
+            self._displace(entry)
+            return
+        block = self._blocks.get(entry.partition)
+        if block is None:
+            block = self._blocks[entry.partition] = Block(self._dimension, self._graph_from)
+        block.write(entry)
+
+    def _displace(self, entry: Entry) -> None:
+        block = self._blocks.get(entry.partition)
+        if block is not None and entry.id in block:
+            block.remove(entry.id)
+            if not block.ids:
+                del self._blocks[entry.partition]
 
     def _check(self, vector: Vector) -> None:
         check_vector(vector, self._dimension)
@@ -222,17 +227,20 @@ def check_vector(vector: Vector, dimension: int) -> None:
         raise PortError(
             Failure.INVALID, f"a vector of shape {vector.shape} in a store of dimension {dimension}"
         )
-    if not np.isfinite(vector).all():
+    # A product is the quickest test; it may also overflow, so it only acquits.
+    if not math.isfinite(vector.dot(vector)) and not np.isfinite(vector).all():
         raise PortError(Failure.INVALID, "a vector with a component that is not finite")
 
 
 def size_of(entry: Entry) -> int:
-    """The bytes an entry is charged: its texts in UTF-8, its vector twice (entry and row), its objects."""
+    """The bytes an entry is charged: its texts in UTF-8, its vector twice (entry and row), its
+    part of an index (the most it can be, whether there is one or not), its objects."""
     completion = entry.completion
     texts = [entry.text, completion.content, *(part for pair in completion.extras for part in pair)]
     # surrogatepass: a lone surrogate, legal in a JSON string, still has a size
     return (
         sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
         + 2 * entry.vector.nbytes
+        + index_bytes(len(entry.vector))
         + _ENTRY_OVERHEAD
     )

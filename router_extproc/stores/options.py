@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Literal
 
 from router_extproc.base.digest import digest
+from router_extproc.stores.codec import VERSION
 
 Consistency = Literal["Strong", "Bounded", "Eventually"]
+Metric = Literal["COSINE", "IP"]
+"""Of unit vectors, which all of ours are, both are the cosine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +21,13 @@ class Credentials:
 @dataclass(frozen=True, slots=True)
 class Tls:
     """`ca_pem_path`: the authority to trust, by default gRPC's own list. `server_name`: the name to expect
-    in the certificate, when it is not the host's."""
+    in the certificate, when it is not the host's. `client_pem_path` and `client_key_path`: what a server that
+    asks for one is shown; pymilvus sends it only where `ca_pem_path` is given too."""
 
     ca_pem_path: Path | None = None
     server_name: str | None = None
+    client_pem_path: Path | None = None
+    client_key_path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +56,9 @@ class Embedded:
 
 @dataclass(frozen=True, slots=True)
 class MilvusOptions:
-    """Times are seconds. `timeout` bounds connecting and preparing the collection, `call_timeout` one lookup,
-    `write_timeout` one write. `m` and `ef_construction` shape the HNSW graph, `ef` is how many candidates a
-    search keeps (Malkov and Yashunin, arXiv 1603.09320)."""
+    """Times are seconds. `timeout` bounds connecting and preparing the collections, `call_timeout` one
+    lookup, `write_timeout` one write or one page of a listing. `m` and `ef_construction` shape the HNSW
+    graph, `ef` is how many candidates a search keeps (Malkov and Yashunin, arXiv 1603.09320)."""
 
     target: Server | Embedded
     dimension: int
@@ -62,10 +68,16 @@ class MilvusOptions:
     m: int = 16
     ef_construction: int = 64
     ef: int = 64
+    vector_field: str = "embedding"
+    metric: Metric = "COSINE"
+    top_k: int | None = None
+    """The most candidates one search brings, whatever is asked for."""
     consistency: Consistency = "Bounded"
     timeout: float = 10.0
     call_timeout: float = 0.5
     write_timeout: float = 5.0
+    page_rows: int = 10_000
+    """Rows listed by one query; Milvus returns at most 16,384."""
     max_in_flight: int = 64
     """Calls under way at a time; one more fails as OVERLOADED."""
     failures_to_open: int = 5
@@ -75,5 +87,11 @@ class MilvusOptions:
 
     @property
     def collection_name(self) -> str:
-        """Vectors of different encoders are not comparable, so each encoder has a collection of its own."""
-        return f"{self.collection}_{digest('collection', [self.encoder.encode()])}"
+        """Vectors of different encoders are not comparable, and rows of different layouts not readable, so
+        each encoder and layout has a collection of its own."""
+        return f"{self.collection}_{digest('collection', [self.encoder.encode(), str(VERSION).encode()])}"
+
+    @property
+    def marks_name(self) -> str:
+        """The collection of the marks on the entries."""
+        return f"{self.collection_name}_marks"

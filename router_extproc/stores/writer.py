@@ -7,11 +7,11 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from router_extproc.base.refusals import Failure
 from router_extproc.caching.entry import Entry
-from router_extproc.ports import Clock, PortError, Store
+from router_extproc.ports import Clock, PortError
 from router_extproc.stores.memory import size_of
 
 _LOG = logging.getLogger(__name__)
@@ -21,14 +21,14 @@ class WriteQueue:
     """Made inside the event loop that uses it; its task runs until `close`.
 
     At most `max_pending` entries wait, and at most `max_pending_bytes` bytes as `memory.size_of` charges
-    them; the one being written is beside both bounds.
-    `put_timeout` (seconds) bounds each write. `on_failed` is told why a write failed. `on_dropped` is told
-    how many entries were given up unwritten: they expired while waiting, or the queue was closed.
+    them; the one being written is beside both bounds. `put` writes one entry and may raise PortError;
+    `put_timeout` (seconds) bounds it. `on_failed` is told why a write failed. `on_dropped` is told how many
+    entries were given up unwritten: they expired while waiting, or the queue was closed.
     """
 
     def __init__(
         self,
-        store: Store,
+        put: Callable[[Entry], Awaitable[None]],
         max_pending: int,
         clock: Clock,
         *,
@@ -37,7 +37,7 @@ class WriteQueue:
         on_dropped: Callable[[int], None],
         on_failed: Callable[[Failure], None],
     ) -> None:
-        self._store = store
+        self._put = put
         self._max_pending = max_pending
         self._max_pending_bytes = max_pending_bytes
         self._clock = clock
@@ -124,7 +124,7 @@ class WriteQueue:
             return
         try:
             async with asyncio.timeout(self._put_timeout):
-                await self._store.put(entry)
+                await self._put(entry)
         except PortError as error:
             self._on_failed(error.reason)
         except TimeoutError:

@@ -1,28 +1,16 @@
 """Every adapter of `ports.Store`, opened on real back-ends. One Milvus server serves the whole run."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from router_extproc.ports import Store
 from router_extproc.stores.milvus import MilvusStore
 from router_extproc.stores.options import Credentials, Embedded, MilvusOptions, Server
 from router_extproc.stores.tiered import TieredStore
-from tests.support.backends import Backend, new_front
+from tests.support.backends import Backend, Kept, new_front
 from tests.support.entries import DIMENSION, NOW
-from tests.support.milvus import PASSWORD, USER, MilvusServer, disposable_folder
-
-
-@pytest.fixture(scope="session")
-def milvus_server() -> Iterator[MilvusServer]:
-    with disposable_folder() as folder:
-        server = MilvusServer.prepare(folder)
-        server.start()
-        try:
-            yield server
-        finally:
-            server.kill()
+from tests.support.milvus import PASSWORD, USER, MilvusServer
 
 
 @pytest.fixture
@@ -46,32 +34,37 @@ def lite_options(tmp_path: Path) -> MilvusOptions:
     )
 
 
-@pytest.fixture(params=["memory", "lite", "tiered-lite", "server", "tiered-server"])
+@pytest.fixture(params=["memory", "lite", "tiered-lite", "server", "tiered-server", "exact-server"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     name: str = request.param
     if name == "memory":
         return Backend(name, _open_memory, lasting=False)
-    kind = name.removeprefix("tiered-")
+    kind = name.removeprefix("tiered-").removeprefix("exact-")
     options: MilvusOptions = request.getfixturevalue(f"{kind}_options")
 
-    async def open_milvus() -> Store:
+    async def open_milvus() -> Kept:
         return await MilvusStore.open(options)
 
-    async def open_tiered() -> Store:
+    async def open_tiered() -> Kept:
         back = await MilvusStore.open(options)
         return await TieredStore.open(
-            new_front(), back, exclusive=kind == "lite", similar_enough=0.85, at=NOW
+            new_front(),
+            back,
+            exclusive=kind == "lite",
+            similar_enough=0.85,
+            front_by_meaning=not name.startswith("exact-"),
+            at=NOW,
         )
 
     return Backend(name, open_tiered if name != kind else open_milvus, lasting=True)
 
 
-async def _open_memory() -> Store:
+async def _open_memory() -> Kept:
     return new_front()
 
 
 @pytest.fixture
-async def store(backend: Backend) -> AsyncIterator[Store]:
+async def store(backend: Backend) -> AsyncIterator[Kept]:
     opened = await backend.open()
     try:
         yield opened

@@ -15,7 +15,7 @@ from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.ports import PortError, Store
 from tests.support.backends import Backend
-from tests.support.entries import DIMENSION, NOW, a_vector, an_entry, between, new_partition
+from tests.support.entries import DIMENSION, NOW, SOON, a_vector, an_entry, between, new_partition
 
 T = TypeVar("T")
 
@@ -55,8 +55,8 @@ async def test_an_answer_comes_back_exactly_as_it_was_stored(store: Store, text:
     )
     entry = an_entry(new_partition(), f"a question {text}", completion=completion)
     await store.put(entry)
-    assert_same(await store.get(entry.partition, entry.id, NOW), entry)
-    [candidate] = await store.nearest(entry.partition, entry.vector, 4, NOW)
+    assert_same(await store.get(entry.partition, entry.id, NOW, SOON), entry)
+    [candidate] = await store.nearest(entry.partition, entry.vector, 4, NOW, SOON)
     assert_same(candidate.entry, entry)
 
 
@@ -65,26 +65,26 @@ async def test_an_answer_comes_back_exactly_as_it_was_stored(store: Store, text:
 async def test_any_text_survives(store: Store, content: str, text: str, expires: float) -> None:
     entry = an_entry(new_partition(), text, content=content, expires_at=expires)
     await store.put(entry)
-    assert_same(await store.get(entry.partition, entry.id, NOW), entry)
+    assert_same(await store.get(entry.partition, entry.id, NOW, SOON), entry)
 
 
 async def test_an_answer_of_many_multi_byte_characters_survives(store: Store) -> None:
     content = "x" + "語" * 87_000 + "👍" * 20  # 261 kB in UTF-8, cut at no multiple of three
     entry = an_entry(new_partition(), content=content)
     await store.put(entry)
-    assert_same(await store.get(entry.partition, entry.id, NOW), entry)
+    assert_same(await store.get(entry.partition, entry.id, NOW, SOON), entry)
 
 
 async def test_an_entry_without_usage_survives(store: Store) -> None:
     entry = an_entry(new_partition(), completion=Completion(model="m", content="c", finish_reason="stop"))
     await store.put(entry)
-    assert_same(await store.get(entry.partition, entry.id, NOW), entry)
+    assert_same(await store.get(entry.partition, entry.id, NOW, SOON), entry)
 
 
 async def test_an_empty_partition_has_nothing(store: Store) -> None:
     partition = new_partition()
-    assert await store.get(partition, an_entry(partition).id, NOW) is None
-    assert list(await store.nearest(partition, a_vector(1), 4, NOW)) == []
+    assert await store.get(partition, an_entry(partition).id, NOW, SOON) is None
+    assert list(await store.nearest(partition, a_vector(1), 4, NOW, SOON)) == []
 
 
 async def test_nearest_puts_the_most_similar_first_and_keeps_to_the_limit(store: Store) -> None:
@@ -93,17 +93,17 @@ async def test_nearest_puts_the_most_similar_first_and_keeps_to_the_limit(store:
     entries = [an_entry(partition, f"q{c}", vector=between(query, other, c)) for c in cosines]
     for entry in entries:
         await store.put(entry)
-    found = await store.nearest(partition, query, 4, NOW)
+    found = await store.nearest(partition, query, 4, NOW, SOON)
     assert [round(each.similarity, 4) for each in found] == [0.95, 0.9, 0.7, 0.4]
     assert ids(found) == [entries[cosines.index(c)].id for c in (0.95, 0.9, 0.7, 0.4)]
-    assert len(await store.nearest(partition, query, 100, NOW)) == len(cosines)
-    assert list(await store.nearest(partition, query, 0, NOW)) == []
+    assert len(await store.nearest(partition, query, 100, NOW, SOON)) == len(cosines)
+    assert list(await store.nearest(partition, query, 0, NOW, SOON)) == []
 
 
 async def test_the_same_vector_has_similarity_one(store: Store) -> None:
     entry = an_entry(new_partition())
     await store.put(entry)
-    [candidate] = await store.nearest(entry.partition, entry.vector, 1, NOW)
+    [candidate] = await store.nearest(entry.partition, entry.vector, 1, NOW, SOON)
     assert candidate.similarity == pytest.approx(1.0, abs=1e-6)
     assert candidate.similarity <= 1.0
 
@@ -114,9 +114,9 @@ async def test_the_same_question_in_two_partitions_is_two_entries(store: Store) 
     mine = an_entry(ours, vector=vector, content="for us")
     await store.put(mine)
     await store.put(an_entry(theirs, vector=vector, content="for them"))
-    assert_same(await store.get(ours, mine.id, NOW), mine)
-    assert await store.get(theirs, mine.id, NOW) is None
-    [candidate] = await store.nearest(ours, vector, 4, NOW)
+    assert_same(await store.get(ours, mine.id, NOW, SOON), mine)
+    assert await store.get(theirs, mine.id, NOW, SOON) is None
+    [candidate] = await store.nearest(ours, vector, 4, NOW, SOON)
     assert candidate.entry.completion.content == "for us"
 
 
@@ -135,20 +135,20 @@ async def test_no_lookup_crosses_a_partition(store: Store, placed: list[tuple[in
         await store.put(entry)
     for partition in partitions:
         here = {each.id for each in entries.values() if each.partition == partition}
-        assert set(ids(await store.nearest(partition, a_vector(asked), 10, NOW))) == here
+        assert set(ids(await store.nearest(partition, a_vector(asked), 10, NOW, SOON))) == here
         for entry_id in entries:
-            assert (await store.get(partition, entry_id, NOW) is not None) == (entry_id in here)
+            assert (await store.get(partition, entry_id, NOW, SOON) is not None) == (entry_id in here)
 
 
 async def test_an_entry_is_dead_from_the_instant_it_expires(store: Store) -> None:
     entry = an_entry(new_partition(), expires_at=NOW + 10)
     await store.put(entry)
     just_before = float(np.nextafter(NOW + 10, 0))
-    assert await store.get(entry.partition, entry.id, just_before) is not None
-    assert len(await store.nearest(entry.partition, entry.vector, 1, just_before)) == 1
+    assert await store.get(entry.partition, entry.id, just_before, SOON) is not None
+    assert len(await store.nearest(entry.partition, entry.vector, 1, just_before, SOON)) == 1
     for at in (NOW + 10, NOW + 11):
-        assert await store.get(entry.partition, entry.id, at) is None
-        assert list(await store.nearest(entry.partition, entry.vector, 1, at)) == []
+        assert await store.get(entry.partition, entry.id, at, SOON) is None
+        assert list(await store.nearest(entry.partition, entry.vector, 1, at, SOON)) == []
 
 
 async def test_a_dead_neighbour_does_not_take_the_place_of_a_live_one(store: Store) -> None:
@@ -156,7 +156,7 @@ async def test_a_dead_neighbour_does_not_take_the_place_of_a_live_one(store: Sto
     await store.put(an_entry(partition, "dead", vector=query, expires_at=NOW + 1))
     live = an_entry(partition, "live", vector=between(query, other, 0.8))
     await store.put(live)
-    assert ids(await store.nearest(partition, query, 1, NOW + 5)) == [live.id]
+    assert ids(await store.nearest(partition, query, 1, NOW + 5, SOON)) == [live.id]
 
 
 async def test_writing_the_same_question_again_replaces_it(store: Store) -> None:
@@ -165,10 +165,10 @@ async def test_writing_the_same_question_again_replaces_it(store: Store) -> None
     new = an_entry(partition, vector=new_vector, content="new", created_at=NOW + 1, expires_at=NOW + 99)
     await store.put(new)
     await store.put(new)
-    assert_same(await store.get(partition, new.id, NOW), new)
-    [candidate] = await store.nearest(partition, old_vector, 4, NOW)
+    assert_same(await store.get(partition, new.id, NOW, SOON), new)
+    [candidate] = await store.nearest(partition, old_vector, 4, NOW, SOON)
     assert_same(candidate.entry, new)
-    assert await store.get(partition, new.id, NOW + 100) is None
+    assert await store.get(partition, new.id, NOW + 100, SOON) is None
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,9 @@ async def test_a_key_is_never_read_as_an_expression(store: Store, hostile: str) 
     entry = an_entry(new_partition())
     await store.put(entry)
     for partition, entry_id in ((hostile, entry.id), (entry.partition, hostile), (hostile, hostile)):
-        assert await _unless_invalid(store.get(partition, entry_id, NOW)) is None
-    assert not await _unless_invalid(store.nearest(hostile, entry.vector, 4, NOW))
-    assert await store.get(entry.partition, entry.id, NOW) is not None
+        assert await _unless_invalid(store.get(partition, entry_id, NOW, SOON)) is None
+    assert not await _unless_invalid(store.nearest(hostile, entry.vector, 4, NOW, SOON))
+    assert await store.get(entry.partition, entry.id, NOW, SOON) is not None
 
 
 async def _unless_invalid(asked: Awaitable[T]) -> T | None:
@@ -221,9 +221,9 @@ async def test_a_vector_that_is_none_of_ours_is_refused(store: Store, vector: Ve
     with pytest.raises(PortError) as putting:
         await store.put(an_entry(partition, vector=vector))
     with pytest.raises(PortError) as asking:
-        await store.nearest(partition, vector, 1, NOW)
+        await store.nearest(partition, vector, 1, NOW, SOON)
     assert putting.value.reason is asking.value.reason is Failure.INVALID
-    assert list(await store.nearest(partition, a_vector(1), 1, NOW)) == []
+    assert list(await store.nearest(partition, a_vector(1), 1, NOW, SOON)) == []
 
 
 async def test_entries_survive_a_restart_of_a_lasting_store(backend: Backend) -> None:
@@ -235,11 +235,39 @@ async def test_entries_survive_a_restart_of_a_lasting_store(backend: Backend) ->
     await first.close()
     second = await backend.open()
     try:
-        found = await second.get(entry.partition, entry.id, NOW)
+        found = await second.get(entry.partition, entry.id, NOW, SOON)
         if backend.lasting:
             assert_same(found, entry)
-            assert ids(await second.nearest(entry.partition, dead.vector, 4, NOW)) == [entry.id]
+            assert ids(await second.nearest(entry.partition, dead.vector, 4, NOW, SOON)) == [entry.id]
         else:
             assert found is None
     finally:
         await second.close()
+
+
+async def test_an_entry_that_is_exact_only_is_found_by_its_id_and_never_by_meaning(store: Store) -> None:
+    exact = an_entry(new_partition(), "exact", exact_only=True)
+    near = an_entry(exact.partition, "near", vector=between(exact.vector, a_vector(1), 0.9))
+    await store.put(exact)
+    await store.put(near)
+    assert_same(await store.get(exact.partition, exact.id, NOW, SOON), exact)
+    assert ids(await store.nearest(exact.partition, exact.vector, 1, NOW, SOON)) == [near.id]
+    assert ids(await store.nearest(exact.partition, exact.vector, 9, NOW, SOON)) == [near.id]
+
+
+async def test_an_entry_may_become_exact_only_and_back(store: Store) -> None:
+    entry = an_entry(new_partition())
+    for exact_only in (False, True, False):
+        await store.put(dataclasses.replace(entry, exact_only=exact_only))
+        found = await store.nearest(entry.partition, entry.vector, 1, NOW, SOON)
+        assert ids(found) == ([] if exact_only else [entry.id])
+
+
+async def test_what_died_is_still_found_by_who_asks_with_grace_until_it_is_purged(store: Store) -> None:
+    """`at` is the caller's: a stale answer is asked for with an earlier time."""
+    entry = an_entry(new_partition(), expires_at=NOW + 10)
+    await store.put(entry)
+    late, grace = NOW + 30, 60.0
+    assert await store.get(entry.partition, entry.id, late, SOON) is None
+    assert_same(await store.get(entry.partition, entry.id, late - grace, SOON), entry)
+    assert ids(await store.nearest(entry.partition, entry.vector, 1, late - grace, SOON)) == [entry.id]

@@ -18,8 +18,8 @@ from router_extproc.stores.codec import row_of
 from router_extproc.stores.milvus import MilvusStore
 from router_extproc.stores.options import MilvusOptions, Server
 from router_extproc.stores.tiered import TieredStore
-from tests.support.backends import new_front, opened
-from tests.support.entries import DIMENSION, NOW, a_vector, an_entry, between, new_partition
+from tests.support.backends import impatient, new_front, opened
+from tests.support.entries import DIMENSION, NOW, SOON, a_vector, an_entry, between, new_partition
 from tests.support.milvus import MilvusServer
 from tests.support.processes import wait_until
 
@@ -28,17 +28,11 @@ AT_ONCE = 0.15
 event loop may be late on a busy machine."""
 
 
-def impatient(options: MilvusOptions, **changes: Any) -> MilvusOptions:
-    return dataclasses.replace(
-        options, call_timeout=0.3, write_timeout=0.3, failures_to_open=3, first_retry=0.1, **changes
-    )
-
-
 async def failure_of(store: MilvusStore | TieredStore) -> tuple[Failure | None, float]:
     """How a lookup fails now, and how many seconds that takes."""
     began = time.monotonic()
     try:
-        await store.get(new_partition(), "0" * 32, NOW)
+        await store.get(new_partition(), "0" * 32, NOW, SOON)
     except PortError as error:
         return error.reason, time.monotonic() - began
     return None, time.monotonic() - began
@@ -136,7 +130,7 @@ async def test_a_caller_that_gives_up_earlier_is_noticed_too(
                 assert store.is_up
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.2):
-                        await store.get(new_partition(), "0" * 32, NOW)
+                        await store.get(new_partition(), "0" * 32, NOW, SOON)
             assert not store.is_up
         await come_back(store)
 
@@ -165,6 +159,8 @@ async def test_a_killed_server_is_left_alone_and_taken_up_again_with_its_entries
             assert reason in (Failure.UNAVAILABLE, Failure.TIMEOUT)
             assert seconds < 1.0
             await fail_until_open(store)
+            [tally] = await store.tallies()
+            assert not tally.is_up
             async with opened(impatient(server_options)) as late:
                 assert not late.is_up
                 await asyncio.to_thread(milvus_server.start)
@@ -176,7 +172,7 @@ async def test_a_killed_server_is_left_alone_and_taken_up_again_with_its_entries
 
         async def found() -> bool:
             with contextlib.suppress(PortError):  # a collection is loaded again before its old rows are
-                return await store.get(entry.partition, entry.id, NOW) is not None
+                return await store.get(entry.partition, entry.id, NOW, SOON) is not None
             return False
 
         await wait_until(found, "the entry after the crash", deadline=30)
@@ -194,15 +190,16 @@ async def test_a_row_that_cannot_be_read_is_skipped_and_the_others_are_found(
     good = an_entry(partition, "good", vector=vector)
     bad = an_entry(partition, "bad", vector=vector)
     payloads = ['{"version":9,"secret":"hunter2"}', "hunter2", ""]
-    rows = [row_of(bad) | {"payload0": payload} for payload in payloads]
+    field = server_options.vector_field
+    rows = [row_of(bad, field) | {"payload0": payload} for payload in payloads]
     caplog.set_level(logging.WARNING, "router_extproc")
     async with opened(server_options) as store:
         await store.put(good)
         for row in rows:
             await asyncio.to_thread(write_row, milvus_server, server_options.collection_name, row)
             caplog.clear()
-            assert await store.get(partition, bad.id, NOW) is None
-            found = await store.nearest(partition, vector, 4, NOW)
+            assert await store.get(partition, bad.id, NOW, SOON) is None
+            found = await store.nearest(partition, vector, 4, NOW, SOON)
             assert [each.entry.id for each in found] == [good.id]
             assert "a row that cannot be read" in caplog.text
             assert "hunter2" not in caplog.text
@@ -218,8 +215,11 @@ async def test_purge_deletes_the_dead_and_keeps_the_living(kind: str, request: p
         dying = [an_entry(partition, f"q{i}", expires_at=long_ago + i) for i in range(5)]
         for entry in dying:
             await store.put(entry)
+        [before] = await store.tallies()
         assert await store.purge(long_ago + 2) == 3
-        alive = [await store.get(partition, entry.id, long_ago - 1) is not None for entry in dying]
+        [after] = await store.tallies()
+        assert before.entries - after.entries == 3
+        alive = [await store.get(partition, entry.id, long_ago - 1, SOON) is not None for entry in dying]
         assert alive == [False, False, False, True, True]
         assert await store.purge(long_ago + 10) == 2
         assert await store.purge(long_ago + 10) == 0
@@ -235,7 +235,7 @@ async def test_many_writes_of_one_question_at_once_leave_one_entry(
         entries = [an_entry(partition, vector=vector, content=str(i)) for i in range(12)]
         await asyncio.gather(*(store.put(entry) for entry in entries))
         await store.put(an_entry(partition, vector=vector, content="last"))
-        found = await store.nearest(partition, vector, 10, NOW)
+        found = await store.nearest(partition, vector, 10, NOW, SOON)
         assert [each.entry.completion.content for each in found] == ["last"]
 
 
@@ -245,7 +245,7 @@ async def test_a_write_is_soon_visible_at_bounded_consistency(server_options: Mi
         await store.put(entry)
 
         async def visible() -> bool:
-            return bool(await store.nearest(entry.partition, entry.vector, 1, NOW))
+            return bool(await store.nearest(entry.partition, entry.vector, 1, NOW, SOON))
 
         await wait_until(visible, "a write to become visible", deadline=10)
 
@@ -270,15 +270,15 @@ async def test_routers_that_share_a_server_find_each_others_entries(
     async with shared_tier(options) as ours, shared_tier(options) as theirs, opened(options) as back:
         await ours.put(an_entry(partition, "unlike", vector=between(vector, a_vector(4), 0.1)))
         await theirs.put(entry)
-        found = await ours.nearest(partition, near, 1, NOW)
+        found = await ours.nearest(partition, near, 1, NOW, SOON)
         assert [each.entry.id for each in found] == [entry.id]
         async with frozen():
-            warm = await ours.nearest(partition, near, 1, NOW)
+            warm = await ours.nearest(partition, near, 1, NOW, SOON)
             assert [each.entry.id for each in warm] == [entry.id]
-            assert await ours.get(partition, entry.id, NOW) is not None
+            assert await ours.get(partition, entry.id, NOW, SOON) is not None
             assert (await failure_of(ours))[0] is Failure.TIMEOUT
             with pytest.raises(PortError):
-                await ours.nearest(partition, -vector, 1, NOW)
+                await ours.nearest(partition, -vector, 1, NOW, SOON)
         await come_back(back)
 
 
@@ -295,12 +295,22 @@ async def test_an_embedded_cache_is_loaded_newest_first_and_cleared_of_the_rest(
         new_front(max_entries=5), back, exclusive=True, similar_enough=0.85, at=NOW
     )
     try:
-        held = [await store_of_five.get(partition, entry.id, NOW) is not None for entry in entries]
+        held = [await store_of_five.get(partition, entry.id, NOW, SOON) is not None for entry in entries]
         assert held == [False] * 7 + [True] * 5
         extra = an_entry(partition, "one more")
         await store_of_five.put(extra)
         await store_of_five.purge(NOW)
-        left = [await back.get(partition, entry.id, NOW) is not None for entry in [*entries, extra]]
+        left = [await back.get(partition, entry.id, NOW, SOON) is not None for entry in [*entries, extra]]
         assert left == [False] * 8 + [True] * 5
     finally:
         await store_of_five.close()
+
+
+async def test_a_write_seen_by_another_replica_keeps_its_time_of_death(server_options: MilvusOptions) -> None:
+    entry = an_entry(new_partition(), expires_at=NOW + 10)
+    async with shared_tier(server_options) as ours, shared_tier(server_options) as theirs:
+        await theirs.put(entry)
+        [found] = await ours.nearest(entry.partition, entry.vector, 1, NOW, SOON)
+        assert found.entry.expires_at == entry.expires_at
+        assert await ours.get(entry.partition, entry.id, NOW + 9.9, SOON) is not None
+        assert await ours.get(entry.partition, entry.id, NOW + 10, SOON) is None

@@ -12,6 +12,8 @@ from router_extproc.caching.entry import Entry
 DIMENSION = 16
 NOW = 1_700_000_000.25
 """Unix seconds; exact in binary."""
+SOON = 5.0
+"""Seconds within which a lookup is wanted, where the test does not care."""
 
 
 def a_vector(seed: int, dimension: int = DIMENSION) -> Vector:
@@ -49,21 +51,25 @@ def an_entry(
     completion: Completion | None = None,
     created_at: float = NOW,
     expires_at: float = NOW + 3600.0,
-    partial: bool = False,
+    tenant: str = "tenant",
+    model: str = "qwen3-8b",
+    category: str = "history",
+    exact_only: bool = False,
 ) -> Entry:
     """The id is the digest of partition and text, as in production: the same question is the same entry."""
     return Entry(
         id=digest("entry", [partition.encode(), text.encode("utf-8", "surrogatepass")]),
         partition=partition,
+        tenant=tenant,
         text=text,
         vector=a_vector(hash(text) % 2**32) if vector is None else vector,
         completion=completion or a_completion(content),
-        model="qwen3-8b",
-        category="history",
+        model=model,
+        category=category,
         reasoning=False,
         created_at=created_at,
         expires_at=expires_at,
-        partial=partial,
+        exact_only=exact_only,
     )
 
 

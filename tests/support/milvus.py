@@ -28,6 +28,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pymilvus import MilvusClient
 from pymilvus.exceptions import MilvusException
@@ -55,15 +56,22 @@ class MilvusServer:
     process: subprocess.Popen[bytes] | None = field(default=None)
     certificate: Path | None = None
     """Given, the server speaks TLS only and shows this certificate, which it signed itself."""
+    client_files: tuple[Path, Path] | None = None
+    """Given, the server wants a certificate of its clients too: this one (with its key), which it trusts."""
     started_in: float = 0.0
     """Seconds from the start of the process to the first successful login."""
 
     host: str = "127.0.0.1"
 
     @classmethod
-    def prepare(cls, folder: Path, certificate: tuple[Path, Path] | None = None) -> "MilvusServer":
+    def prepare(
+        cls,
+        folder: Path,
+        certificate: tuple[Path, Path] | None = None,
+        client_files: tuple[Path, Path] | None = None,
+    ) -> "MilvusServer":
         """A server that will live in the empty folder `folder`; not started yet. `certificate` (with its
-        key) makes it speak TLS."""
+        key) makes it speak TLS, `client_files` (with it) make it want a certificate of its clients."""
         template = (_package() / "data" / "config.yaml.template").read_text(encoding="utf-8")
         names = [match[1] for match in _PLACEHOLDER.finditer(template) if match[1].endswith("_port")]
         names += ["metrics_port", "etcd_peer_port"]
@@ -77,6 +85,9 @@ class MilvusServer:
                 "server_pem_path": str(certificate[0]),
                 "server_key_path": str(certificate[1]),
             }
+            if client_files is not None:
+                server.client_files = client_files
+                tls |= {"tls_mode": "2", "ca_pem_path": str(client_files[0])}
         server._configure(template, tls)
         return server
 
@@ -139,10 +150,26 @@ class MilvusServer:
         output = (self.folder / "output.log").read_text(encoding="utf-8", errors="replace")
         return "\n".join(output.splitlines()[-lines:])
 
-    def client(self) -> MilvusClient:
+    def client(self, database: str = "default") -> MilvusClient:
         """A client of its own for the tests' preparations; the caller closes it."""
-        tls = {} if self.certificate is None else {"secure": True, "server_pem_path": str(self.certificate)}
-        return MilvusClient(uri=self.uri, user=USER, password=PASSWORD, timeout=5.0, dedicated=True, **tls)
+        return MilvusClient(
+            uri=self.uri,
+            user=USER,
+            password=PASSWORD,
+            db_name=database,
+            timeout=5.0,
+            dedicated=True,
+            **self._tls(),
+        )
+
+    def _tls(self) -> dict[str, Any]:
+        if self.certificate is None:
+            return {}
+        if self.client_files is None:
+            return {"secure": True, "server_pem_path": str(self.certificate)}
+        mine, key = self.client_files
+        files = {"ca_pem_path": self.certificate, "client_pem_path": mine, "client_key_path": key}
+        return {"secure": True, **{name: str(path) for name, path in files.items()}}
 
     def _lets_in(self) -> bool:
         with socket.socket() as probe:

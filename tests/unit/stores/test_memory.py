@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from router_extproc.base.refusals import Failure
 from router_extproc.caching.entry import Entry
+from router_extproc.caching.marks import Kind, Selector
 from router_extproc.ports import PortError
 from router_extproc.stores.eviction import PolicyName
 from router_extproc.stores.memory import MemoryStore, size_of
@@ -123,7 +124,7 @@ async def test_purge_frees_the_dead_only() -> None:
     store = store_of()
     await store.put(an_entry(HERE, "a", expires_at=NOW + 1))
     await store.put(an_entry(HERE, "b", expires_at=NOW + 2))
-    assert store.purge(NOW + 1) == 1
+    assert await store.purge(NOW + 1) == 1
     assert await held(store, "ab") == "b"
 
 
@@ -152,7 +153,7 @@ async def test_it_always_agrees_with_brute_force_over_what_it_holds(
     partitions = [a_partition(i) for i in range(3)]
     for at, (action, partition, question, life) in enumerate(steps):
         if action == "purge":
-            store.purge(NOW + at)
+            await store.purge(NOW + at)
             shadow = {k: e for k, e in shadow.items() if e.expires_at > NOW + at}
             continue
         vector = a_vector(question + 10 * life)
@@ -168,3 +169,33 @@ async def test_it_always_agrees_with_brute_force_over_what_it_holds(
         found = await store.nearest(each, query, limit, at_end)
         assert [c.similarity for c in found] == pytest.approx(expected, abs=1e-6)
         assert {c.entry.id for c in found} <= {e.id for e in live}
+
+
+async def test_removing_one_entry_looks_at_no_other() -> None:
+    store = store_of()
+    for text in "ab":
+        await store.put(an_entry(HERE, text, created_at=NOW))
+    wanted = Selector(Kind.ENTRY, an_entry(HERE, "a").id)
+    assert await store.remove(wanted, NOW - 1) == 0
+    assert await store.forget(wanted, NOW) == 1
+    assert await held(store, "ab") == "b"
+    assert await store.remove(Selector(Kind.ENTRY, "x"), NOW) == 0
+
+
+async def test_removed_entries_give_their_room_back() -> None:
+    store = store_of()
+    for text in "abc":
+        await store.put(an_entry(HERE, text))
+    assert await store.remove(Selector(Kind.ALL), NOW) == 3
+    [tally] = await store.tallies()
+    assert (tally.entries, tally.bytes, tally.capacity) == (0, 0, store.max_entries)
+
+
+async def test_a_listing_may_be_interrupted_by_changes() -> None:
+    store = store_of()
+    for text in "abc":
+        await store.put(an_entry(HERE, text))
+    listing = store.entries(Selector(Kind.ALL), NOW)
+    await anext(listing)
+    await store.remove(Selector(Kind.ALL), NOW)
+    assert [each async for each in listing] == []

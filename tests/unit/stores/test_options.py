@@ -9,10 +9,12 @@ SERVER = Server("db.test", 19531, credentials=Credentials("root", "hunter2"))
 
 def test_each_encoder_has_a_collection_of_its_own_with_a_legal_name() -> None:
     names = {
-        MilvusOptions(SERVER, 16, encoder, collection="c" * 200).collection_name
+        name
         for encoder in ("a", "b", "x/y z:é")
+        for options in [MilvusOptions(SERVER, 16, encoder, collection="c" * 200)]
+        for name in (options.collection_name, options.marks_name)
     }
-    assert len(names) == 3
+    assert len(names) == 6
     assert all(len(name) <= 255 and name.replace("_", "").isalnum() and name.isascii() for name in names)
 
 

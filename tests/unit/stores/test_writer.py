@@ -32,7 +32,7 @@ async def writing(
     dropped: list[int] = []
     failed: list[Failure] = []
     queue = WriteQueue(
-        store,
+        store.put,
         max_pending,
         FakeClock(at),
         max_pending_bytes=max_pending_bytes,
