@@ -61,10 +61,63 @@ def _run(options: argparse.Namespace) -> int:
             if options.action == "build":
                 return build_model(options.source, options.folder, options.output)
             return list_models() if options.action == "list" else verify_model(options.bundle)
+        case "cache":
+            return _run_cache(options)
         case _:
             from router_extproc.app.evaluate import evaluate
 
             return evaluate(options.config, options.task, options.file, as_json=options.json)
+
+
+def _run_cache(options: argparse.Namespace) -> int:
+    from router_extproc.app import cache, cache_files
+
+    config: Path = options.config
+    match options.action:
+        case "stats":
+            return cache.stats(config, as_json=options.json)
+        case "list":
+            return cache.list_entries(
+                config, _selector(options), limit=options.limit, text=options.text, as_json=options.json
+            )
+        case "show":
+            return cache.show(config, options.entry, as_json=options.json)
+        case "invalidate":
+            return cache.invalidate(config, _selector(options), dry_run=options.dry_run)
+        case "flush":
+            return cache.flush(config)
+        case "feedback":
+            return cache.feedback(config, options.entry, options.question)
+        case "export":
+            return cache_files.export_entries(config, options.file, _selector(options))
+        case "import":
+            return cache_files.import_entries(config, options.file)
+        case "warm":
+            from router_extproc.app.warm import warm
+
+            return warm(
+                config,
+                options.file,
+                key_variable=options.api_key_env,
+                model=options.model,
+                concurrency=options.concurrency,
+            )
+        case _:
+            from router_extproc.app.calibrate import calibrate
+
+            return calibrate(
+                config,
+                options.file,
+                options.target_precision,
+                min_pairs=options.min_pairs,
+                as_json=options.json,
+            )
+
+
+def _selector(options: argparse.Namespace) -> dict[str, str]:
+    """The one kind that was given, and its value; empty for everything."""
+    kinds = ("entry", "tenant", "model", "category")
+    return {kind: value for kind in kinds if (value := getattr(options, kind)) is not None}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,11 +150,13 @@ def _parser() -> argparse.ArgumentParser:
     explain = add("explain", "Say what the router would do with a prompt, and why.", configured, json_option)
     explain.add_argument("prompt", metavar="PROMPT")
     _add_models(add("models", "List, build or verify the encoder's files."))
+    _add_cache(add("cache", "See, take back, move, fill or tune the cache."), configured, json_option)
     evaluate = add("eval", "Measure the router's judgement on labelled data.", configured, json_option)
     evaluate.add_argument(
         "task",
-        choices=("domain", "cache-pairs"),
-        help='domain: rows {"text", "label"}; cache-pairs: rows {"a", "b", "same"}',
+        choices=("domain", "cache-pairs", "cache-replay"),
+        help='domain: rows {"text", "label"}; cache-pairs: rows {"a", "b", "same"}; '
+        'cache-replay: rows {"put", "id"} and {"ask", "expect"}',
     )
     evaluate.add_argument("file", type=Path, metavar="FILE.jsonl")
     return parser
@@ -124,3 +179,87 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "verify", help="checksums and self-test", description="Check a bundle's checksums and its vectors."
     )
     verify.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one in the model cache")
+
+
+def _add_cache(
+    parser: argparse.ArgumentParser,
+    configured: argparse.ArgumentParser,
+    json_option: argparse.ArgumentParser,
+) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=text, parents=[configured, *parents])
+
+    add("stats", "How full the cache is and what it has done.", json_option)
+    listing = add("list", "The live entries, without their texts.", json_option)
+    _add_selector(listing, required=False)
+    listing.add_argument(
+        "--limit", type=int, metavar="N", help="at most N entries, up to 1000 (default: 100)"
+    )
+    listing.add_argument("--text", action="store_true", help="print the beginning of each question")
+    show = add("show", "One entry, its question and its answer.", json_option)
+    show.add_argument("entry", metavar="ID", help="as in x-vsr-cache-entry")
+    invalidate = add("invalidate", "Take entries back: none of them answers from now on.")
+    _add_selector(invalidate, required=True)
+    invalidate.add_argument("--dry-run", action="store_true", help="say how many there are; change nothing")
+    add("flush", "Take everything back.")
+    feedback = add("feedback", "Mark a hit as wrong: its entry is removed and never answers this again.")
+    feedback.add_argument("entry", metavar="ENTRY", help="as in x-vsr-cache-entry")
+    feedback.add_argument("question", metavar="QUESTION", help="as in x-vsr-cache-question")
+    export = add("export", "Write entries to a file that is its owner's alone.")
+    export.add_argument("file", type=Path, metavar="FILE", help="JSON Lines; - for stdout")
+    _add_selector(export, required=False)
+    add("import", "Read entries from a file that `cache export` wrote.").add_argument(
+        "file", type=Path, metavar="FILE"
+    )
+    _add_warm(add("warm", "Ask questions through Envoy, so that their answers are in the cache."))
+    _add_calibrate(add("calibrate", "Thresholds per category from labelled pairs.", json_option))
+
+
+def _add_selector(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Without `required`, nothing stands for everything; with it, everything has to be said."""
+    which = parser.add_mutually_exclusive_group(required=required)
+    which.add_argument("--entry", metavar="ID", help="this one")
+    which.add_argument("--tenant", metavar="TENANT", help="those of one tenant; the digest that `list` shows")
+    which.add_argument("--model", metavar="MODEL", help="those that this model answered")
+    which.add_argument("--category", metavar="CATEGORY", help="those of this domain; '' for those of none")
+    if required:
+        which.add_argument("--all", action="store_true", help="everything")
+
+
+def _add_warm(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE.jsonl",
+        help='rows {"prompt"} or {"messages"}, with any other field of a chat completion',
+    )
+    parser.add_argument("--model", default="auto", help="where a row names none (default: auto)")
+    parser.add_argument(
+        "--concurrency", type=int, default=4, metavar="N", help="requests at the same time (default: 4)"
+    )
+    parser.add_argument(
+        "--api-key-env",
+        default="OPENAI_API_KEY",
+        metavar="NAME",
+        help="the environment variable with the key of those who will ask (default: OPENAI_API_KEY)",
+    )
+
+
+def _add_calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE.jsonl", help='rows {"a", "b", "same"}')
+    parser.add_argument(
+        "--target-precision",
+        type=float,
+        required=True,
+        metavar="P",
+        help="the least share of semantic hits that are right, for example 0.99",
+    )
+    parser.add_argument(
+        "--min-pairs",
+        type=int,
+        default=30,
+        metavar="N",
+        help="categories with fewer pairs get no threshold of their own (default: 30)",
+    )

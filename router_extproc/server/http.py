@@ -1,14 +1,24 @@
-"""The HTTP API (health and readiness) and the metrics endpoint. Knows nothing of exchanges."""
+"""The HTTP API (health, readiness and the routes it is given) and the metrics endpoint. Knows nothing of
+exchanges, nor of what the routes do."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 
 from router_extproc.base.errors import PortTakenError
+from router_extproc.server.replies import errors_as_json, json_reply
+
+MAX_BODY_BYTES = 64 * 1024
+"""Of a request that is read as a whole; who reads one piece by piece has a bound of its own."""
+
+LINGER_SECONDS = 2.0
+"""How long a body that nobody wants is read on, so that its sender sees the answer."""
+
+STOP_SECONDS = 5.0
+"""How long a stop waits for answers under way; an export may take minutes."""
 
 Check = Callable[[], Awaitable[bool]]
 """One condition of readiness. Bounded in time by whoever makes it; must not raise."""
@@ -24,20 +34,23 @@ class HttpServer:
         await self.runner.cleanup()
 
 
-async def serve_api(host: str, port: int, checks: Mapping[str, Check]) -> HttpServer:
+async def serve_api(
+    host: str, port: int, checks: Mapping[str, Check], routes: Sequence[web.RouteDef] = ()
+) -> HttpServer:
     """`GET /health`: 200 while the process runs. `GET /ready`: 200 when every check holds, else 503;
-    the body names each check. Raises PortTakenError."""
+    the body names each check. `routes` are served beside them. Raises PortTakenError."""
 
     async def health(_: web.Request) -> web.Response:
-        return _json(200, {"status": "healthy", "service": "router-extproc"})
+        return json_reply({"status": "healthy", "service": "router-extproc"})
 
     async def ready(_: web.Request) -> web.Response:
         results = await asyncio.gather(*(check() for check in checks.values()))
         named = dict(zip(checks, results, strict=True))
         ok = all(results)
-        return _json(200 if ok else 503, {"status": "ready" if ok else "not ready", "checks": named})
+        return json_reply({"status": "ready" if ok else "not ready", "checks": named}, 200 if ok else 503)
 
-    return await _serve(host, port, {"/health": health, "/ready": ready}, "listeners.api")
+    own = (web.get("/health", health), web.get("/ready", ready))
+    return await _serve(host, port, (*own, *routes), "listeners.api")
 
 
 async def serve_metrics(
@@ -48,7 +61,7 @@ async def serve_metrics(
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=exposition(), headers={"content-type": content_type})
 
-    return await _serve(host, port, {"/metrics": metrics}, "listeners.metrics")
+    return await _serve(host, port, (web.get("/metrics", metrics),), "listeners.metrics")
 
 
 def probe(url: str, timeout: float) -> Check:
@@ -65,13 +78,17 @@ def probe(url: str, timeout: float) -> Check:
     return answers
 
 
-async def _serve(
-    host: str, port: int, routes: Mapping[str, Callable[[web.Request], Awaitable[web.Response]]], key: str
-) -> HttpServer:
-    application = web.Application(client_max_size=64 * 1024)
-    for path, handler in routes.items():
-        application.router.add_get(path, handler)
-    runner = web.AppRunner(application, access_log=None)
+async def _serve(host: str, port: int, routes: Sequence[web.RouteDef], key: str) -> HttpServer:
+    application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json])
+    application.add_routes(routes)
+    # Bodies stay as they came: a small compressed one may be a very large one.
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        auto_decompress=False,
+        lingering_time=LINGER_SECONDS,
+        shutdown_timeout=STOP_SECONDS,
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -82,7 +99,3 @@ async def _serve(
             f"stop what listens there or change {key} in the configuration"
         ) from error
     return HttpServer(runner)
-
-
-def _json(status: int, document: object) -> web.Response:
-    return web.Response(status=status, body=json.dumps(document).encode(), content_type="application/json")

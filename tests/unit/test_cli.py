@@ -6,7 +6,10 @@ import pytest
 
 from router_extproc.cli import main
 
-COMMANDS = ["serve", "up", "simulate", "check-config", "render-envoy", "explain", "models", "eval"]
+COMMANDS = ["serve", "up", "simulate", "check-config", "render-envoy", "explain", "models", "eval", "cache"]
+CACHE_ACTIONS = [
+    "stats", "list", "show", "invalidate", "flush", "feedback", "export", "import", "warm", "calibrate",
+]  # fmt: skip
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,7 +21,12 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in text
 
 
-@pytest.mark.parametrize("words", [[name] for name in COMMANDS] + [["models", "build"], ["models", "verify"]])
+@pytest.mark.parametrize(
+    "words",
+    [[name] for name in COMMANDS]
+    + [["models", "build"], ["models", "verify"]]
+    + [["cache", action] for action in CACHE_ACTIONS],
+)
 def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*words, "--help"])
@@ -26,7 +34,25 @@ def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out.startswith(f"usage: router-extproc {' '.join(words)}")
 
 
-@pytest.mark.parametrize("words", [[], ["fly"], ["explain"], ["eval", "guess", "x"], ["models"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["fly"],
+        ["explain"],
+        ["eval", "guess", "x"],
+        ["models"],
+        ["cache"],
+        ["cache", "forget"],
+        ["cache", "invalidate"],
+        ["cache", "invalidate", "--dry-run"],
+        ["cache", "invalidate", "--all", "--tenant", "x"],
+        ["cache", "invalidate", "--tenant", "x", "--model", "y"],
+        ["cache", "list", "--limit", "many"],
+        ["cache", "feedback", "x"],
+        ["cache", "calibrate", "x"],
+    ],
+)
 def test_wrong_words_are_refused_with_the_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)

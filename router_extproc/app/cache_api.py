@@ -1,0 +1,165 @@
+"""The HTTP API of a running router, called from the command line. Owns the address, the token and the errors
+a person sees. Knows nothing of what is printed."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import aiohttp
+
+from router_extproc.app.configuration import load, reachable
+from router_extproc.app.terminal import printable
+from router_extproc.app.token import is_word, read_token, token_path
+from router_extproc.base.errors import OperatorError
+from router_extproc.server.admin import PREFIX
+from router_extproc.settings.schema import Settings
+
+TOKEN_VARIABLE = "ROUTER_EXTPROC_TOKEN"  # noqa: S105 - a variable's name
+
+CONNECT_SECONDS = 5.0
+CALL_SECONDS = 60.0
+"""Longer than the router waits for its store, so that its own error is the one that is seen."""
+
+TRANSFER_SECONDS = 120.0
+"""The longest pause in an export or import."""
+
+ANSWER_BYTES = 64 * 1024 * 1024
+"""The longest answer that is read as a whole; one entry with its question may have tens of MiB."""
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Where the router of the configuration `config` listens. `source` says where the token came from."""
+
+    config: Path
+    settings: Settings
+    token: str = field(repr=False)
+    source: str
+
+    @classmethod
+    def of(cls, config: Path) -> "Api":
+        """The token is TOKEN_VARIABLE's, else the file's. Raises OperatorError."""
+        settings = load(config).settings
+        given = os.environ.get(TOKEN_VARIABLE, "").strip()
+        if given:
+            if not is_word(given.encode()):
+                raise OperatorError(f"{TOKEN_VARIABLE}: is not one word of ASCII characters")
+            return cls(config, settings, given, TOKEN_VARIABLE)
+        path = token_path(config, settings)
+        if path is None:
+            raise OperatorError(
+                f"{config}: admin.token_file: is not set, so the router has no calls for its cache; "
+                "set it and restart the router"
+            )
+        token = read_token(path)
+        if token is None:
+            raise OperatorError(
+                f"{path}: there is no admin token; the router writes one when it starts: `make up`, or set "
+                f"{TOKEN_VARIABLE} to the token of a router elsewhere"
+            )
+        return cls(config, settings, token, str(path))
+
+    @property
+    def address(self) -> str:
+        return f"http://{reachable(self.settings.listeners.api)}"
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] = NOTHING,
+        document: Mapping[str, object] | None = None,
+    ) -> dict[str, Any]:
+        """The answer to one request. Raises OperatorError."""
+
+        async def once() -> dict[str, Any]:
+            limits = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_connect=CONNECT_SECONDS)
+            body = None if document is None else json.dumps(document).encode()
+            async with self.request(method, path, limits, query, body) as response:
+                return await document_of(response, self.address)
+
+        return asyncio.run(once())
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        limits: aiohttp.ClientTimeout,
+        query: Mapping[str, str] = NOTHING,
+        body: bytes | AsyncIterable[bytes] | None = None,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A successful answer, its body not yet read. Whatever goes wrong before or in the `async with` is an
+        OperatorError."""
+        headers = {"authorization": f"Bearer {self.token}"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=limits) as session,
+                session.request(
+                    method,
+                    f"{self.address}{PREFIX}{path}",
+                    params=query,
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                ) as response,
+            ):
+                if response.status != 200:
+                    raise await self._refusal(response)
+                yield response
+        except aiohttp.ClientConnectorError as error:
+            raise OperatorError(
+                f"{self.address}: nothing answers there ({error.strerror or 'no connection'}); is the router "
+                f"of {self.config} (listeners.api) running? `make up` starts it"
+            ) from error
+        except TimeoutError as error:
+            raise OperatorError(
+                f"{self.address}: no answer in time; the router's log and `cache stats` say what it waits for"
+            ) from error
+        except aiohttp.ClientError as error:
+            raise OperatorError(
+                f"{self.address}: the answer broke off ({type(error).__name__}); the router's log says why"
+            ) from error
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> OperatorError:
+        error = (await document_of(response, self.address)).get("error")
+        error = error if isinstance(error, dict) else {}
+        message = printable(str(error.get("message", "no reason was given")))[:500]
+        if response.status == 401:
+            return OperatorError(
+                f"{self.address}: the router refuses the token of {self.source}; it read its own when it "
+                f"started: restart it, or set {TOKEN_VARIABLE} to the token it has"
+            )
+        if response.status == 404 and error.get("param") != "id":
+            return OperatorError(
+                f"{self.address}: this router has no calls for its cache; set admin.token_file in "
+                f"{self.config} and restart it"
+            )
+        return OperatorError(f"{self.address}: {message} (status {response.status})")
+
+
+async def document_of(response: aiohttp.ClientResponse, address: str) -> dict[str, Any]:
+    """The JSON object in the body. Raises OperatorError for anything else, and for a very long one."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > ANSWER_BYTES:
+            raise OperatorError(f"{address}: an answer of more than {ANSWER_BYTES} bytes; ask for less")
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise OperatorError(
+            f"{address}: something that is not this router answers there (status {response.status}); "
+            "check listeners.api"
+        )
+    return document

@@ -1,0 +1,114 @@
+"""The token that guards the calls which show or change the cache: a file that only its owner may read."""
+
+import logging
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from router_extproc.base.errors import OperatorError
+from router_extproc.settings.schema import Settings
+
+log = logging.getLogger(__name__)
+
+TOKEN_BYTES = 32
+MAX_BYTES = 4096
+OTHERS = 0o077
+"""The permission bits of everybody but the owner."""
+
+
+def admin_token(config: Path, settings: Settings) -> str | None:
+    """The token in `admin.token_file`, written there if there is none yet; processes that start at the same
+    time agree on one. None when the configuration names no file, or it can neither be read nor written here:
+    the router serves without those calls then, and the log says so. Raises OperatorError for a file that is
+    there and cannot be trusted."""
+    path = token_path(config, settings)
+    if path is None:
+        return None
+    try:
+        return read_token(path) or _create(path)
+    except OSError as error:
+        log.warning(
+            "%s: cannot be written (%s), so the calls that show or change the cache do not exist; "
+            "set admin.token_file to a file in a folder that the router may write, or put a token there",
+            path,
+            error.strerror or error,
+        )
+        return None
+
+
+def token_path(config: Path, settings: Settings) -> Path | None:
+    """Where the token is, by the configuration in the file `config`."""
+    named = settings.admin.token_file
+    return None if named is None else config.parent / named
+
+
+def read_token(path: Path) -> str | None:
+    """The token in `path`; None when there is no such file. Raises OperatorError."""
+    try:
+        # A pipe that nobody writes to would block here for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise OperatorError(
+            f"{path}: the admin token cannot be read ({error.strerror}); "
+            "run as the user who owns the file, or set admin.token_file to another"
+        ) from error
+    with os.fdopen(descriptor, "rb") as file:
+        _check_mode(path, os.fstat(descriptor).st_mode)
+        try:
+            return _token(path, file.read(MAX_BYTES + 1))
+        except OSError as error:
+            raise OperatorError(f"{path}: the admin token cannot be read ({error.strerror})") from error
+
+
+def is_word(token: bytes) -> bool:
+    """Whether `token` is printable ASCII without a space: it stands in a header field as it is."""
+    return all(0x21 <= byte <= 0x7E for byte in token)
+
+
+def _check_mode(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise OperatorError(f"{path}: is not a file; set admin.token_file to a file that holds the token")
+    if mode & OTHERS:
+        raise OperatorError(
+            f"{path}: others than its owner may read or change the admin token (mode {mode & 0o777:o}); "
+            f"run `chmod 600 {path}`, and replace the token if they may have read it"
+        )
+
+
+def _token(path: Path, content: bytes) -> str:
+    cure = "delete the file, and the router writes a new one when it starts"
+    if len(content) > MAX_BYTES:
+        raise OperatorError(f"{path}: an admin token has at most {MAX_BYTES} bytes; {cure}")
+    token = content.strip()
+    if not token:
+        raise OperatorError(f"{path}: is empty; {cure}")
+    if not is_word(token):
+        raise OperatorError(f"{path}: an admin token is one word of ASCII characters; {cure}")
+    return token.decode("ascii")
+
+
+def _create(path: Path) -> str:
+    """Write a fresh token to `path`, or read the one that another process wrote in the meantime. OSError
+    when nothing can be written there."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(token.encode() + b"\n")
+            file.flush()
+            os.fsync(descriptor)
+        # Unlike an open with O_EXCL, a link shows nobody a file that is still empty. One of two links wins.
+        with suppress(FileExistsError):  # the other process was first: its token counts
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+    written = read_token(path)
+    if written is None:
+        raise FileNotFoundError(2, "it was deleted again at once", str(path))
+    return written

@@ -1,0 +1,43 @@
+"""The token without which nothing of a guarded route happens. Knows nothing of the routes.
+
+A web page that a browser of this machine has open cannot send the token, whatever name it reached this
+address by: no cookie and no address is trusted.
+"""
+
+import hmac
+from collections.abc import Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from router_extproc.server.replies import error_reply
+
+CHALLENGE = 'Bearer realm="router-extproc"'
+
+
+def holds(values: Sequence[str], token: str) -> bool:
+    """Whether the `authorization` fields of a request are exactly one `Bearer TOKEN` (RFC 6750, section 2.1).
+    The comparison takes the same time wherever the two differ."""
+    if len(values) != 1:
+        return False
+    scheme, _, given = values[0].partition(" ")
+    # A byte that is not UTF-8 arrives as a surrogate: it is compared as the byte it was.
+    presented = given.strip().encode("utf-8", "surrogateescape")
+    return hmac.compare_digest(presented, token.encode()) and scheme.lower() == "bearer"
+
+
+def guarded(handler: Handler, token: str) -> Handler:
+    """`handler`, for requests with `token` only; the others get a 401 and their body is not read."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if not holds(request.headers.getall("authorization", ()), token):
+            reply = error_reply(
+                401,
+                "a valid `Authorization: Bearer TOKEN` is required; the token is in admin.token_file",
+                code="invalid_token",
+            )
+            reply.headers["WWW-Authenticate"] = CHALLENGE
+            return reply
+        return await handler(request)
+
+    return answer
