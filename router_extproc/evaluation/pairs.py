@@ -1,116 +1,123 @@
-"""What a similarity threshold would do to a cache: how often it hits, and how often wrongly.
+"""Is b answered from a cache that holds a? What thresholds and the guard make of labelled pairs.
 
-Pure numpy over pairs of vectors that were computed elsewhere. A pair stands for a stored question and a
-new one; it is a hit when their cosine reaches the threshold, and a false hit when they do not mean the same.
+A pair is a cache of one entry: a hit when a's answer is given to b, and a false hit when that answer does
+not serve b.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
-THRESHOLDS = (*(round(0.5 + 0.025 * step, 3) for step in range(20)), 0.99)
+from router_extproc.caching.entry import Candidate
+from router_extproc.caching.guard import Difference
+from router_extproc.evaluation.curve import THRESHOLDS, CacheReport, measure, ratio
+from router_extproc.evaluation.judge import Judge, Question, Verdict
+
+ANSWER = "a"
+"""What the cache's one entry says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """At `threshold`: `hit_rate` is the share of all pairs that hit, `precision` the share of hits that
-    are right (None without hits), `recall` the share of equal pairs that hit (None without such pairs)."""
+class Pair:
+    """`same`: an answer to `a` serves `b`. `kind` groups pairs in the report."""
 
-    threshold: float
-    hit_rate: float
-    precision: float | None
-    recall: float | None
+    a: Question
+    b: Question
+    same: bool
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KindScore:
+    """Hits of the shipped configuration among the pairs of one kind. `recall` is None without same pairs."""
+
+    n: int
+    same: int
+    hits: int
     false_hits: int
+    recall: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class PairsReport:
-    """The point at the asked threshold, spelt out, and the curve around it."""
+    """`refused` counts the pairs that were similar enough and that the guard held back, by what it found:
+    those that do mean the same, which is its cost, and those that do not. `kinds` is empty, and not in the
+    JSON, when no pair has a kind."""
 
-    n: int
-    threshold: float
-    hit_rate: float
-    precision: float | None
-    recall: float | None
-    false_hits: int
+    cache: CacheReport
     same: int
-    curve: tuple[Point, ...]
+    refused: Mapping[Difference, tuple[int, int]]
+    kinds: Mapping[str, KindScore]
 
     def as_json(self) -> dict[str, object]:
-        """JSON-ready; the asked threshold's figures come first, `curve` last."""
-        return asdict(self)
+        """JSON-ready; the cache's figures and curve come first."""
+        document: dict[str, object] = {
+            **self.cache.as_json(),
+            "same": self.same,
+            "refused": {
+                difference.value: {"same": same, "different": different}
+                for difference, (same, different) in self.refused.items()
+            },
+        }
+        if self.kinds:
+            document["kinds"] = {kind: asdict(score) for kind, score in self.kinds.items()}
+        return document
 
     def as_text(self) -> str:
-        """A table for a terminal; the asked threshold is marked."""
-        lines = [
-            f"pairs {self.n}  same {self.same}",
-            "",
-            f"{'threshold':<12}{'hit rate':>9}{'precision':>11}{'recall':>8}{'false hits':>12}",
-        ]
-        for point in self.curve:
-            mark = " <" if point.threshold == self.threshold else ""
-            lines.append(
-                f"{point.threshold:<12.3f}{point.hit_rate:>9.4f}{_ratio(point.precision):>11}"
-                f"{_ratio(point.recall):>8}{point.false_hits:>12}{mark}"
-            )
+        lines = [f"pairs {self.cache.n}  same {self.same}", self.cache.as_text()]
+        if self.refused:
+            lines += ["", f"{'held back by the guard':<24}{'same':>8}{'different':>11}"]
+            lines += [f"{each.value:<24}{same:>8}{other:>11}" for each, (same, other) in self.refused.items()]
+        if self.kinds:
+            lines += ["", f"{'kind':<24}{'pairs':>8}{'same':>7}{'hits':>7}{'false hits':>12}{'recall':>9}"]
+            lines += [
+                f"{kind:<24}{score.n:>8}{score.same:>7}{score.hits:>7}{score.false_hits:>12}"
+                f"{ratio(score.recall):>9}"
+                for kind, score in self.kinds.items()
+            ]
         return "\n".join(lines)
 
 
-def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Row by row, of unit vectors: two of shape (n, dimension) to (n,)."""
-    result: NDArray[np.float32] = np.einsum("ij,ij->i", a, b)
-    return result
+def judge_pair(judge: Judge, pair: Pair) -> Verdict:
+    """What a cache that holds `a` says to `b`."""
+    # Rounding takes the product of two unit vectors a little past 1; a store says 1 then.
+    similarity = float(np.clip(pair.a.vector @ pair.b.vector, -1.0, 1.0))
+    return judge.verdict(pair.b, [Candidate(judge.entry(pair.a, ANSWER), similarity)])
 
 
 def evaluate_pairs(
-    similarity: NDArray[np.float32],
-    same: ArrayLike,
+    pairs: Sequence[Pair],
+    verdicts: Sequence[Verdict],
     threshold: float,
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> PairsReport:
-    """`similarity` and `same` have shape (n,), n at least 1, all finite; otherwise ValueError.
-
-    The curve covers `thresholds` and the asked one, in ascending order.
-    """
-    truth = np.asarray(same, dtype=bool)
-    if similarity.ndim != 1 or similarity.shape != truth.shape or not similarity.size:
-        raise ValueError("similarity and same must be of the same length, at least 1")
-    if not np.isfinite(similarity).all():
-        raise ValueError("a similarity is not finite")
-    cuts = np.array(sorted({*thresholds, threshold}), dtype=np.float64)
-    hits = _reaching(similarity, cuts)
-    right = _reaching(similarity[truth], cuts)
-    equal = int(truth.sum())
-    curve = tuple(
-        Point(
-            threshold=float(cut),
-            hit_rate=hit / len(truth),
-            precision=good / hit if hit else None,
-            recall=good / equal if equal else None,
-            false_hits=hit - good,
-        )
-        for cut, hit, good in zip(cuts.tolist(), hits.tolist(), right.tolist(), strict=True)
-    )
-    asked = next(point for point in curve if point.threshold == threshold)
+    """`verdicts` are those of `judge_pair` on `pairs`, at least one; `threshold` is the shipped default."""
+    expected = [ANSWER if pair.same else None for pair in pairs]
+    kinds = sorted({pair.kind for pair in pairs if pair.kind is not None})
+    rows = list(zip(pairs, verdicts, strict=True))
     return PairsReport(
-        n=len(truth),
-        threshold=threshold,
-        hit_rate=asked.hit_rate,
-        precision=asked.precision,
-        recall=asked.recall,
-        false_hits=asked.false_hits,
-        same=equal,
-        curve=curve,
+        cache=measure(verdicts, expected, threshold, thresholds),
+        same=sum(pair.same for pair in pairs),
+        refused=_refused(rows),
+        kinds={kind: _score(row for row in rows if row[0].kind == kind) for kind in kinds},
     )
 
 
-def _reaching(values: NDArray[np.float32], cuts: NDArray[np.float64]) -> NDArray[np.int64]:
-    """For each cut, how many values are at or above it."""
-    ordered = np.sort(values.astype(np.float64))
-    return len(ordered) - np.searchsorted(ordered, cuts, side="left").astype(np.int64)
+def _refused(rows: Iterable[tuple[Pair, Verdict]]) -> dict[Difference, tuple[int, int]]:
+    counts = Counter((difference, pair.same) for pair, verdict in rows for difference in verdict.refused)
+    found = sorted({difference for difference, _ in counts}, key=list(Difference).index)
+    return {each: (counts[each, True], counts[each, False]) for each in found}
 
 
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _score(rows: Iterable[tuple[Pair, Verdict]]) -> KindScore:
+    outcomes = Counter((pair.same, verdict.shipped is not None) for pair, verdict in rows)
+    same = outcomes[True, True] + outcomes[True, False]
+    return KindScore(
+        n=outcomes.total(),
+        same=same,
+        hits=outcomes[True, True] + outcomes[False, True],
+        false_hits=outcomes[False, True],
+        recall=outcomes[True, True] / same if same else None,
+    )

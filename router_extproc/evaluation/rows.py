@@ -4,10 +4,12 @@ A row's text is the user's data: no error message quotes it.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from router_extproc.base.errors import OperatorError
 
@@ -22,25 +24,84 @@ class DomainRow(msgspec.Struct, frozen=True):
 
 
 class PairRow(msgspec.Struct, frozen=True):
-    """Two questions, and whether one answer serves both (`same`: a boolean, or 0 and 1)."""
+    """Two questions, and whether one answer serves both (`same`: a boolean, or 0 and 1). `kind` groups rows
+    in the report; `category` is the category of both questions, where somebody knows it."""
 
     a: str
     b: str
     same: bool
+    kind: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """From here on the cache holds the answer `id` to `text`."""
+
+    text: str = field(repr=False)
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """`expect` is the id that should answer `text`, None when none should."""
+
+    text: str = field(repr=False)
+    expect: str | None
+
+
+class _ReplayRow(msgspec.Struct, frozen=True):
+    put: str | UnsetType = UNSET
+    id: str | int | UnsetType = UNSET
+    ask: str | UnsetType = UNSET
+    expect: str | int | UnsetType | None = UNSET
+
+
+REPLAY_KEYS = "put and id, or ask and expect"
 
 
 def read_domain_rows(path: Path) -> list[DomainRow]:
     """Rows `{"text": ..., "label": ...}`. Raises OperatorError beginning with `FILE:LINE: `."""
-    return list(_read(path, DomainRow))
+    return [row for _, row in _read(path, DomainRow, "text, label")]
 
 
 def read_pair_rows(path: Path) -> list[PairRow]:
     """Rows `{"a": ..., "b": ..., "same": ...}`. Raises OperatorError beginning with `FILE:LINE: `."""
-    return list(_read(path, PairRow))
+    return [row for _, row in _read(path, PairRow, "a, b, same")]
 
 
-def _read(path: Path, kind: type[Row]) -> Iterator[Row]:
-    keys = ", ".join(kind.__struct_fields__)
+def read_replay_rows(path: Path) -> list[Put | Ask]:
+    """Rows `{"put": ..., "id": ...}` and `{"ask": ..., "expect": ...}`, at least one of the latter; a number
+    as an id is the same as its digits. Raises OperatorError beginning with `FILE:LINE: `, also when no row
+    before puts what an ask expects."""
+    steps: list[Put | Ask] = []
+    known: set[str] = set()
+    for number, row in _read(path, _ReplayRow, REPLAY_KEYS):
+        step = _step(row)
+        if step is None:
+            raise OperatorError(f"{path}:{number}: not a JSON object with the keys {REPLAY_KEYS}")
+        if isinstance(step, Put):
+            known.add(step.id)
+        elif step.expect is not None and step.expect not in known:
+            raise OperatorError(
+                f"{path}:{number}: expects an id that no row before it puts; write null where none is right"
+            )
+        steps.append(step)
+    if not any(isinstance(step, Ask) for step in steps):
+        raise OperatorError(f"{path}: there is no row with the keys ask and expect in it")
+    return steps
+
+
+def _step(row: _ReplayRow) -> Put | Ask | None:
+    if isinstance(row.put, str) and row.ask is UNSET and not isinstance(row.id, UnsetType):
+        return Put(row.put, str(row.id))
+    if isinstance(row.ask, str) and row.put is UNSET and not isinstance(row.expect, UnsetType):
+        return Ask(row.ask, None if row.expect is None else str(row.expect))
+    return None
+
+
+def _read(path: Path, kind: type[Row], keys: str) -> Iterator[tuple[int, Row]]:
+    """Line numbers from 1, and rows. `keys` are the ones a row must have, for the errors."""
     count = 0
     try:
         with path.open("rb") as lines:
@@ -50,7 +111,7 @@ def _read(path: Path, kind: type[Row]) -> Iterator[Row]:
                 count += 1
                 try:
                     # Not strict: sets write `same` as 0 and 1 as often as false and true.
-                    yield msgspec.json.decode(line, type=kind, strict=False)
+                    yield number, msgspec.json.decode(line, type=kind, strict=False)
                 except (msgspec.DecodeError, UnicodeDecodeError) as error:
                     raise OperatorError(
                         f"{path}:{number}: not a JSON object with the keys {keys} ({_reason(error)})"

@@ -1,64 +1,95 @@
-"""Figures of a similarity threshold, against counting one by one."""
+"""Labelled pairs: hits, what the guard holds back, and kinds."""
 
 import json
+from collections.abc import Sequence
 
-import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from router_extproc.caching.guard import Difference
+from router_extproc.evaluation.judge import EXACT, Judge
+from router_extproc.evaluation.pairs import KindScore, Pair, PairsReport, evaluate_pairs, judge_pair
+from tests.unit.evaluation.questions import policy, question
 
-from router_extproc.evaluation.pairs import cosines, evaluate_pairs
-
-PAIRS = st.lists(st.tuples(st.floats(-1, 1, width=32), st.booleans()), min_size=1, max_size=40)
-
-
-def test_the_asked_threshold_is_spelt_out() -> None:
-    report = evaluate_pairs(np.array([0.9, 0.8, 0.7, 0.95], np.float32), [1, 0, 1, 1], threshold=0.75)
-    assert (report.n, report.same, report.threshold) == (4, 3, 0.75)
-    assert report.hit_rate == 0.75
-    assert report.precision == pytest.approx(2 / 3)
-    assert report.recall == pytest.approx(2 / 3)
-    assert report.false_hits == 1
+BREAD = "How do I bake sourdough bread?"
+OTHER = "What is the way to bake sourdough bread?"
 
 
-@given(PAIRS, st.floats(-1, 1, width=32))
-def test_every_point_agrees_with_counting(pairs: list[tuple[float, bool]], threshold: float) -> None:
-    similarity = np.array([value for value, _ in pairs], np.float32)
-    report = evaluate_pairs(similarity, [same for _, same in pairs], threshold)
-    for point in report.curve:
-        hits = [same for value, same in pairs if value >= point.threshold]
-        assert point.hit_rate == len(hits) / len(pairs)
-        assert point.false_hits == hits.count(False)
-        assert point.precision == (hits.count(True) / len(hits) if hits else None)
-        assert point.recall == (hits.count(True) / report.same if report.same else None)
+def report_on(pairs: Sequence[Pair], threshold: float = 0.85) -> PairsReport:
+    judge = Judge(policy(threshold))
+    return evaluate_pairs(pairs, [judge_pair(judge, pair) for pair in pairs], threshold)
 
 
-def test_the_curve_is_ascending_and_holds_the_asked_threshold_once() -> None:
-    report = evaluate_pairs(np.array([0.5], np.float32), [True], threshold=0.85, thresholds=(0.9, 0.85, 0.7))
-    assert [point.threshold for point in report.curve] == [0.7, 0.85, 0.9]
+def pair(b: str, cosine: float, *, same: bool, kind: str | None = None) -> Pair:
+    return Pair(question(BREAD), question(b, cosine), same, kind)
 
 
-def test_json_begins_with_the_figures_and_ends_with_the_curve() -> None:
-    report = evaluate_pairs(np.array([0.5, 0.9], np.float32), [False, True], threshold=0.85)
-    document = json.loads(json.dumps(report.as_json()))
-    assert list(document)[:6] == ["n", "threshold", "hit_rate", "precision", "recall", "false_hits"]
-    assert list(document)[-1] == "curve"
+def test_pairs_by_hand() -> None:
+    report = report_on(
+        [
+            pair(OTHER, 0.9, same=True),
+            pair("How does one bake the best sourdough bread?", 0.9, same=False),
+            pair("How can sourdough be made?", 0.7, same=True),
+            pair("How do I bake 3 sourdough breads?", 0.95, same=True),
+            pair("How do I bake 5 sourdough breads?", 0.95, same=False),
+            pair("How do I bake 7 sourdough breads?", 0.8, same=False),
+        ]
+    )
+    assert (report.cache.n, report.same) == (6, 3)
+    assert report.cache.shipped.hit_rate == 2 / 6
+    assert (report.cache.shipped.precision, report.cache.shipped.recall) == (0.5, 1 / 3)
+    assert report.refused == {Difference.NUMBER: (1, 1)}
+    shipped = next(point for point in report.cache.curve if point.threshold == 0.85)
+    assert shipped.guarded == report.cache.shipped
+    assert shipped.without_guard.hit_rate == 4 / 6
 
 
-def test_the_table_marks_the_asked_threshold() -> None:
-    report = evaluate_pairs(np.array([0.5, 0.9], np.float32), [False, True], threshold=0.85)
-    assert [line.split()[0] for line in report.as_text().splitlines() if line.endswith("<")] == ["0.850"]
+def test_equal_texts_hit_and_longer_ones_than_the_window_do_not() -> None:
+    judge = Judge(policy(1.0))
+    assert judge_pair(judge, pair(BREAD, 1.0, same=True)).bare.similarity == EXACT
+    long = Pair(question(BREAD, truncated=True), question(OTHER), same=True)
+    assert judge_pair(judge, long).bare.answer is None
 
 
-def test_cosines_pair_row_with_row() -> None:
-    a = np.array([[1, 0], [0.6, 0.8]], np.float32)
-    b = np.array([[0, 1], [0.6, 0.8]], np.float32)
-    assert cosines(a, b).tolist() == pytest.approx([0, 1])
+def test_a_blank_question_is_not_answered_and_answers_nothing() -> None:
+    judge = Judge(policy())
+    for a, b in ((" ", " "), (" ", BREAD), (BREAD, " ")):
+        assert judge_pair(judge, Pair(question(a), question(b), same=True)).bare.answer is None
 
 
-@pytest.mark.parametrize(
-    ("similarity", "same"), [([], []), ([0.5], [True, False]), ([float("nan")], [True]), ([[0.5]], [[True]])]
-)
-def test_pairs_that_make_no_sense_are_refused(similarity: list[float], same: list[bool]) -> None:
-    with pytest.raises(ValueError, match=r"same length|finite"):
-        evaluate_pairs(np.array(similarity, np.float32), same, threshold=0.8)
+def test_the_guard_compares_the_new_question_with_the_held_one() -> None:
+    """Both ways round a difference is found; swapping the pair must not change the vector's side."""
+    judge = Judge(policy())
+    there = Pair(
+        question("Convert miles to kilometres"), question("Convert kilometres to miles", 0.99), False
+    )
+    assert judge_pair(judge, there).shipped is None
+    assert judge_pair(judge, there).bare.answer is not None
+
+
+def test_kinds_are_counted_at_the_shipped_threshold() -> None:
+    report = report_on(
+        [
+            pair(OTHER, 0.9, same=True, kind="paraphrase"),
+            pair("How can sourdough be made?", 0.7, same=True, kind="paraphrase"),
+            pair("How does one bake the best sourdough bread?", 0.9, same=False, kind="entity"),
+            pair(BREAD, 1.0, same=True),
+        ]
+    )
+    assert report.kinds == {
+        "entity": KindScore(n=1, same=0, hits=1, false_hits=1, recall=None),
+        "paraphrase": KindScore(n=2, same=2, hits=1, false_hits=0, recall=0.5),
+    }
+    assert json.loads(json.dumps(report.as_json()))["kinds"]["entity"]["false_hits"] == 1
+    assert any(line.split() == ["entity", "1", "0", "1", "1", "-"] for line in report.as_text().splitlines())
+
+
+def test_json_has_kinds_only_when_there_are_some() -> None:
+    document = json.loads(json.dumps(report_on([pair("How do I bake 3 breads?", 0.9, same=True)]).as_json()))
+    assert list(document) == [
+        *("n", "threshold", "hit_rate", "precision", "recall", "false_hits"),
+        *("curve", "same", "refused"),
+    ]
+    assert document["refused"] == {"number": {"same": 1, "different": 0}}
+
+
+def test_the_table_says_what_the_guard_held_back() -> None:
+    lines = report_on([pair("How do I bake 3 breads?", 0.9, same=False)]).as_text().splitlines()
+    assert ["number", "0", "1"] in [line.split() for line in lines]

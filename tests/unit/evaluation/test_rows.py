@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 
 from router_extproc.base.errors import OperatorError
-from router_extproc.evaluation.rows import DomainRow, PairRow, read_domain_rows, read_pair_rows
+from router_extproc.evaluation.rows import (
+    Ask,
+    DomainRow,
+    PairRow,
+    Put,
+    read_domain_rows,
+    read_pair_rows,
+    read_replay_rows,
+)
 
 
 def _file(folder: Path, content: str) -> Path:
@@ -54,3 +62,56 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 def test_a_file_without_rows_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="no row"):
         read_pair_rows(_file(tmp_path, "\n"))
+
+
+def test_pairs_may_have_a_kind_and_a_category(tmp_path: Path) -> None:
+    path = _file(tmp_path, '{"a": "x", "b": "y", "same": 0, "kind": "unit", "category": "law", "more": 1}')
+    assert read_pair_rows(path) == [PairRow("x", "y", False, "unit", "law")]
+
+
+def test_a_bad_pair_is_told_the_keys_it_must_have(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match=r":1: not a JSON object with the keys a, b, same \("):
+        read_pair_rows(_file(tmp_path, '{"a": "x", "b": "y"}'))
+
+
+def test_a_replay_is_puts_and_asks_in_order(tmp_path: Path) -> None:
+    path = _file(
+        tmp_path,
+        '{"put": "x", "id": 7, "at": 3}\n{"ask": "y", "expect": "7"}\n\n{"ask": "z", "expect": null}\n',
+    )
+    assert read_replay_rows(path) == [Put("x", "7"), Ask("y", "7"), Ask("z", None)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"put": "secret"}',
+        '{"ask": "secret"}',
+        '{"put": "secret", "expect": 1}',
+        '{"put": "secret", "id": null}',
+        '{"put": "secret", "id": 1, "ask": "secret", "expect": null}',
+        '{"id": "secret", "expect": null}',
+        '["secret"]',
+    ],
+)
+def test_a_row_that_is_neither_is_named_and_not_quoted(tmp_path: Path, line: str) -> None:
+    path = _file(tmp_path, '{"put": "a", "id": 1}\n' + line + "\n")
+    with pytest.raises(OperatorError) as caught:
+        read_replay_rows(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}:2: not a JSON object with the keys put and id, or ask and expect")
+    assert "secret" not in message
+
+
+def test_an_id_that_nothing_before_puts_is_an_error_of_its_line(tmp_path: Path) -> None:
+    path = _file(tmp_path, '{"ask": "y", "expect": "secret"}\n{"put": "x", "id": "secret"}\n')
+    with pytest.raises(
+        OperatorError, match=r"rows\.jsonl:1: expects an id that no row before it puts"
+    ) as caught:
+        read_replay_rows(path)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_replay_that_asks_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="no row with the keys ask and expect"):
+        read_replay_rows(_file(tmp_path, '{"put": "x", "id": 1}'))
