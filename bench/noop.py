@@ -8,9 +8,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+from router_extproc.caching.marks import Marks
 from router_extproc.exchange.effects import Close, Effect, Phase, Reply
 from router_extproc.exchange.events import Event, RequestBody, RequestHeaders, ResponseHeaders
 from router_extproc.server.driver import Ports
+from router_extproc.server.flights import Flights
 from router_extproc.server.listener import Listener
 from router_extproc.server.servicer import Servicer
 from router_extproc.stores.memory import MemoryStore
@@ -41,8 +43,16 @@ class NoAnalyst:
 
 
 async def main(port: int) -> None:
-    store = MemoryStore(1, 1, 65_536, "fifo")
-    ports = Ports(NoAnalyst(), store, lambda entry: True, Metrics(), NoClock())  # type: ignore[arg-type]
+    ports = Ports(
+        analyst=NoAnalyst(),  # type: ignore[arg-type]
+        store=MemoryStore(1, 1, 65_536, "fifo"),
+        fill=lambda entry: True,
+        verify=lambda verify: True,
+        marks=Marks,
+        flights=Flights(),
+        telemetry=Metrics(),
+        clock=NoClock(),
+    )
     listener = Listener(f"127.0.0.1:{port}", Servicer(NoOp, ports, 10_000), 16 * 1024 * 1024)
     await listener.start()
     await listener.serving(True)

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +25,14 @@ MODELS = ("qwen3-0.6b", "qwen3-8b", "qwen3-32b")
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where to send load: each is an Envoy."""
+    """Where to send load: `alone`, `no_op` and `router` are Envoys. `metrics` is the router's own port, and
+    `router_pid` its process."""
 
     alone: int
     no_op: int
     router: int
+    metrics: int
+    router_pid: int
 
 
 def free_ports(count: int) -> list[int]:
@@ -45,8 +48,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[Ports]:
-    """Everything started and answering; stopped on leaving. Logs are in `folder`."""
+async def running(folder: Path, cache: Mapping[str, Any]) -> AsyncIterator[Ports]:
+    """Everything started and answering; stopped on leaving. Logs are in `folder`. `cache` are keys of
+    `semantic_cache`."""
     alone, no_op, router, upstream, empty, ext_proc, api, metrics = free_ports(8)
     topology = Topology(
         listener=HostPort("127.0.0.1", alone),
@@ -55,18 +59,21 @@ async def running(folder: Path) -> AsyncIterator[Ports]:
         default_model="qwen3-8b",
         max_body_bytes=16 * 1024 * 1024,
     )
-    configuration = _configuration(folder, upstream, router, ext_proc, api, metrics)
+    listeners = {"envoy": router, "ext_proc": ext_proc, "api": api, "metrics": metrics}
+    configuration = _configuration(folder, upstream, listeners, cache)
     children: list[Child] = []
     async with AsyncExitStack() as stack:
 
-        async def start(name: str, *command: str) -> None:
+        async def start(name: str, *command: str) -> Child:
             child = await Child.start(name, command, folder / f"{name}.log")
             stack.push_async_callback(child.stop, STOP_SECONDS)
             children.append(child)
+            return child
 
         await start("upstream", sys.executable, "-m", "bench.upstream", str(upstream))
         await start("no-op", sys.executable, "-m", "bench.noop", str(empty))
-        await start("router", sys.executable, "-m", "router_extproc", "serve", "--config", str(configuration))
+        serve = (sys.executable, "-m", "router_extproc", "serve", "--config", str(configuration))
+        served = await start("router", *serve)
         envoys = {
             "envoy-alone": without_ext_proc(render_envoy(topology)),
             "envoy-no-op": render_envoy(replace(topology, listener=HostPort("127.0.0.1", no_op))),
@@ -89,7 +96,7 @@ async def running(folder: Path) -> AsyncIterator[Ports]:
         await until(
             probe(f"http://127.0.0.1:{api}/ready", 2.0), "the router", START_SECONDS, children=children
         )
-        yield Ports(alone, no_op, router)
+        yield Ports(alone, no_op, router, metrics, served.process.pid)
 
 
 def without_ext_proc(text: str) -> str:
@@ -103,18 +110,20 @@ def without_ext_proc(text: str) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _configuration(folder: Path, upstream: int, envoy: int, ext_proc: int, api: int, metrics: int) -> Path:
+def _configuration(
+    folder: Path, upstream: int, listeners: Mapping[str, int], cache: Mapping[str, Any]
+) -> Path:
     """The shipped configuration, cache in Milvus Lite included, on these ports."""
     document: dict[str, Any] = yaml.safe_load((ROOT / "config" / "router.yaml").read_text())
-    for name, port in {"envoy": envoy, "ext_proc": ext_proc, "api": api, "metrics": metrics}.items():
+    for name, port in listeners.items():
         document["listeners"][name]["port"] = port
     del document["simulator"]  # the canned upstream answers for every model
     for endpoint in document["vllm_endpoints"]:
         endpoint["port"] = upstream
-    # Room for every miss of a run: the entries that the hits hit must not be evicted by them.
-    document["semantic_cache"]["max_entries"] = 20_000
     # On a noisy machine a slow analysis must be measured, not turned into a route without one.
     document["encoder"] = {"timeout_ms": 3000}
+    document["semantic_cache"] |= {"coalesce_timeout_ms": 500, **cache}
+    document["admin"]["token_file"] = "admin-token"
     milvus = yaml.safe_load((ROOT / "config" / "cache" / "milvus.yaml").read_text())
     milvus["connection"]["path"] = "milvus.db"
     (folder / "cache").mkdir()

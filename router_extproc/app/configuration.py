@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from router_extproc.base.errors import ConfigError
+from router_extproc.caching.scope import TrustedHeader
 from router_extproc.envoyconf.topology import Endpoint, HostPort, Topology
 from router_extproc.settings.check import check_milvus, check_settings
+from router_extproc.settings.compile import scope_of
 from router_extproc.settings.load import load_milvus, load_settings
 from router_extproc.settings.schema import Address, MilvusSettings, Settings
 from router_extproc.simulator.options import SimulatedModel
@@ -34,11 +36,17 @@ def load(path: Path) -> Configuration:
     milvus_path = path.parent / cache.backend_config_path
     milvus = load_milvus(milvus_path)
     check_milvus(milvus_path, milvus)
+    if cache.backend_type == "milvus" and milvus.connection.path is not None:
+        raise ConfigError(
+            f"{path}: semantic_cache.backend_type: `milvus` finds neighbours in a Milvus server, and "
+            f"{milvus_path} names an embedded folder; use `hybrid`, or give connection.host"
+        )
     return Configuration(path, settings, milvus, milvus_path)
 
 
 def topology_of(settings: Settings) -> Topology:
     """What Envoy is to be configured for."""
+    scope = scope_of(settings.semantic_cache.scope)
     endpoints = {
         endpoint.name: Endpoint(endpoint.address, endpoint.port, endpoint.weight)
         for endpoint in settings.vllm_endpoints
@@ -52,6 +60,7 @@ def topology_of(settings: Settings) -> Topology:
         },
         default_model=settings.default_model,
         max_body_bytes=settings.limits.max_body_bytes,
+        tenant_header=scope.name if isinstance(scope, TrustedHeader) else None,
     )
 
 
@@ -92,7 +101,9 @@ def simulated_models(configuration: Configuration) -> tuple[SimulatedModel, ...]
     )
 
 
-def milvus_options(configuration: Configuration, *, encoder: str, dimension: int) -> MilvusOptions | None:
+def milvus_options(
+    configuration: Configuration, *, encoder: str, dimension: int | None
+) -> MilvusOptions | None:
     """None when the cache does not use Milvus. Raises ConfigError when the password is not in the
     environment."""
     milvus, path = configuration.milvus, configuration.milvus_path
@@ -101,19 +112,42 @@ def milvus_options(configuration: Configuration, *, encoder: str, dimension: int
     connection, index = milvus.connection, milvus.collection.index
     # Less than the lookup's budget, so that what memory found is still in time when Milvus is not.
     lookup = 0.8 * configuration.settings.semantic_cache.lookup_timeout_ms / 1000
+    field = milvus.collection.vector_field
+    if dimension is not None and field.dimension not in ("auto", dimension):
+        raise ConfigError(
+            f"{path}: collection.vector_field.dimension: the encoder makes vectors of {dimension} "
+            f"components, not {field.dimension}; write {dimension}, or `auto`"
+        )
     return MilvusOptions(
         target=_target(milvus, path),
-        dimension=dimension,
+        dimension=dimension or 0,
         encoder=encoder,
         collection=milvus.collection.name,
         description=milvus.collection.description,
         m=index.params.M,
         ef_construction=index.params.efConstruction,
         ef=milvus.search.params.ef,
+        vector_field=field.name,
+        metric=field.metric_type,
+        top_k=milvus.search.topk,
         consistency=milvus.search.consistency_level,
         timeout=connection.timeout,
         call_timeout=lookup,
     )
+
+
+def tenant_key(configuration: Configuration) -> bytes:
+    """What keys the tenants' digests; empty when the configuration asks for none. Raises ConfigError."""
+    name = configuration.settings.semantic_cache.tenant_key_env
+    if name is None:
+        return b""
+    key = os.environ.get(name, "").encode()
+    if not 16 <= len(key) <= 64:
+        raise ConfigError(
+            f"{configuration.path}: semantic_cache.tenant_key_env: the environment variable {name} must hold "
+            f"16 to 64 bytes; it has {len(key)}"
+        )
+    return key
 
 
 def _target(milvus: MilvusSettings, path: Path) -> Server | Embedded:
@@ -123,18 +157,23 @@ def _target(milvus: MilvusSettings, path: Path) -> Server | Embedded:
     if connection.host is None:
         raise ConfigError(f"{path}: connection: give either `path` (embedded) or `host` (a server)")
     credentials = None
-    if connection.auth is not None:
+    if connection.auth is not None and connection.auth.enabled:
+        username = connection.auth.username
+        if not username:
+            raise ConfigError(f"{path}: connection.auth.username: is required; or set `enabled: false`")
         password = os.environ.get(connection.auth.password_env, "")
         if not password:
             raise ConfigError(
                 f"{path}: connection.auth.password_env: the environment variable "
                 f"{connection.auth.password_env} is not set; set it to the password of Milvus"
             )
-        credentials = Credentials(connection.auth.username, password)
+        credentials = Credentials(username, password)
     tls = None
-    if connection.tls is not None:
-        ca = connection.tls.ca_pem_path
-        tls = Tls(path.parent / ca if ca else None, connection.tls.server_name)
+    if connection.tls is not None and connection.tls.enabled:
+        given = connection.tls
+        files = (given.authority, given.cert_file, given.key_file)
+        authority, certificate, key = (path.parent / each if each else None for each in files)
+        tls = Tls(authority, given.server_name, certificate, key)
     return Server(connection.host, connection.port, connection.database, credentials, tls)
 
 

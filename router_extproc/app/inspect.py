@@ -4,11 +4,12 @@ import json
 import sys
 from pathlib import Path
 
-from router_extproc.app.configuration import load, milvus_options, topology_of
+from router_extproc.app.configuration import load, milvus_options, tenant_key, topology_of
 from router_extproc.app.models import find_bundle
 from router_extproc.app.router import Mind
 from router_extproc.base.errors import OperatorError
-from router_extproc.caching.policy import CachePolicy
+from router_extproc.base.refusals import Uncached
+from router_extproc.caching.policy import CachePolicy, Mode, exact_only
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision, decide, reasoning_fields
@@ -21,10 +22,15 @@ SHOWN = 5
 def check_config(path: Path) -> int:
     """One line on success; raises ConfigError with every problem found otherwise."""
     configuration = load(path)
-    milvus_options(configuration, encoder="unknown-yet", dimension=1)
+    milvus_options(configuration, encoder="unknown-yet", dimension=None)
+    tenant_key(configuration)
     settings = configuration.settings
     cache = settings.semantic_cache
-    backend = {"memory": "cache in memory", "milvus": "cache in memory and Milvus"}[cache.backend_type]
+    backend = {
+        "memory": "cache in memory",
+        "milvus": "cache in Milvus",
+        "hybrid": "cache in memory and Milvus",
+    }[cache.backend_type]
     sys.stdout.write(
         f"{path}: valid; {len(settings.models)} models, {len(settings.categories)} categories, "
         f"default {settings.default_model}, {backend if cache.enabled else 'no cache'}\n"
@@ -58,6 +64,7 @@ def explain(config: Path, prompt: str, *, as_json: bool) -> int:
     analysis = Analysis(vector, heads, mind.encoder.encoder, len(tokens.ids), tokens.truncated)
     decision = decide(plan.routing, None, analysis)
     document = _document(plan, analysis, decision, settings.models[decision.route.model].pricing)
+    document["cache"] = _cache_document(plan.cache, decision.category, prompt, truncated=analysis.truncated)
     sys.stdout.write(json.dumps(document) + "\n" if as_json else _text(document))
     return 0
 
@@ -80,7 +87,6 @@ def _document(
             "model": route.model,
             **({switch[0]: {switch[1]: switch[2]} if switch[1] else switch[2]} if switch else {}),
         },
-        "cache": _cache_document(plan.cache),
         "tokens": analysis.tokens,
         "truncated": analysis.truncated,
         "encoder": analysis.encoder,
@@ -88,11 +94,18 @@ def _document(
     }
 
 
-def _cache_document(policy: CachePolicy) -> dict[str, object]:
+def _cache_document(policy: CachePolicy, category: str, prompt: str, *, truncated: bool) -> dict[str, object]:
+    """How a prompt of this category uses the cache, as the first turn of a conversation."""
+    own = policy.of(category)
+    refused = Uncached.TRUNCATED if truncated else exact_only(prompt, {}, later=False)
+    if own.mode is Mode.EXACT:
+        refused = Uncached.CATEGORY_EXACT
     return {
-        "enabled": policy.enabled,
-        "similarity_threshold": policy.threshold,
-        "scope": "credential, model, earlier turns, parameters",
+        "mode": own.mode.value if policy.enabled else "off",
+        "exact_only": refused.value if refused is not None else None,
+        "similarity_threshold": own.threshold,
+        "ttl_seconds": own.ttl,
+        "shared_by": "equal tenant, model, earlier turns and parameters",
     }
 
 

@@ -82,7 +82,7 @@ def _connection_manager(topology: Topology) -> hcm.HttpConnectionManager:
         # by which a client could change timeouts, retries and the path in the log.
         use_remote_address=True,
         early_header_mutation_extensions=[
-            extension("envoy.http.early_header_mutation.header_mutation", _strip_internal_headers())
+            extension("envoy.http.early_header_mutation.header_mutation", _strip_internal_headers(topology))
         ],
         # Clients correlate by the id they sent.
         preserve_external_request_id=True,
@@ -98,12 +98,13 @@ def _connection_manager(topology: Topology) -> hcm.HttpConnectionManager:
     )
 
 
-def _strip_internal_headers() -> early.HeaderMutation:
-    """Removes what only the router may say, before the first route is chosen.
+def _strip_internal_headers(topology: Topology) -> early.HeaderMutation:
+    """Removes what only the router, or a filter of this chain, may say, before the first route is chosen.
 
     Removing it in the route's configuration would be too late: a route has been matched by then.
     """
-    return early.HeaderMutation(mutations=[mutation_rules.HeaderMutation(remove=name) for name in INTERNAL])
+    names = INTERNAL if topology.tenant_header is None else (*INTERNAL, topology.tenant_header)
+    return early.HeaderMutation(mutations=[mutation_rules.HeaderMutation(remove=name) for name in names])
 
 
 def _processor() -> ext_proc.ExternalProcessor:

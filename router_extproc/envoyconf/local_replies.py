@@ -10,7 +10,8 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.google.protobuf import Any, Struct
 
 UPSTREAM_FAILURES = ("UH", "UF", "UO", "UC", "UR", "URX", "UPE", "SI", "DT")
-"""Response flags of requests that no server answered; an answer of the router's has none of them."""
+"""Response flags of requests that no server answered. An answer of the router's has them only where it stands
+in for a failing model; its details (`cache_...`) tell it apart."""
 
 TOO_LARGE = "request_payload_too_large"
 """Envoy's response code details when a buffered body exceeds the limit; the router's own have its words."""
@@ -22,13 +23,9 @@ def local_replies(max_body_bytes: int) -> hcm.LocalReplyConfig:
 
 
 def _too_large(max_body_bytes: int) -> hcm.ResponseMapper:
-    expression = cel.ExpressionFilter(expression=f"response.code_details == '{TOO_LARGE}'")
-    extension = accesslog.ExtensionFilter(
-        name="envoy.access_loggers.extension_filters.cel", typed_config=Any.pack(expression)
-    )
     message = f"The request body is larger than the limit of {max_body_bytes} bytes."
     return hcm.ResponseMapper(
-        filter=accesslog.AccessLogFilter(extension_filter=extension),
+        filter=_cel(f"response.code_details == '{TOO_LARGE}'"),
         body_format_override=_error(message, "invalid_request_error", TOO_LARGE),
     )
 
@@ -36,9 +33,24 @@ def _too_large(max_body_bytes: int) -> hcm.ResponseMapper:
 def _upstream_failed() -> hcm.ResponseMapper:
     flags = accesslog.ResponseFlagFilter(flags=list(UPSTREAM_FAILURES))
     return hcm.ResponseMapper(
-        filter=accesslog.AccessLogFilter(response_flag_filter=flags),
+        filter=accesslog.AccessLogFilter(
+            and_filter=accesslog.AndFilter(
+                filters=[
+                    accesslog.AccessLogFilter(response_flag_filter=flags),
+                    _cel("!response.code_details.startsWith('cache_')"),
+                ]
+            )
+        ),
         body_format_override=_error("%LOCAL_REPLY_BODY%", "api_error", "upstream_failed"),
     )
+
+
+def _cel(expression: str) -> accesslog.AccessLogFilter:
+    extension = accesslog.ExtensionFilter(
+        name="envoy.access_loggers.extension_filters.cel",
+        typed_config=Any.pack(cel.ExpressionFilter(expression=expression)),
+    )
+    return accesslog.AccessLogFilter(extension_filter=extension)
 
 
 def _error(message: str, kind: str, code: str) -> core.SubstitutionFormatString:

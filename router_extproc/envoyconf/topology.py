@@ -32,8 +32,9 @@ class Endpoint:
 class Topology:
     """Who listens where. `models` maps each model's name to its servers; `admin` None means no admin port.
 
-    `max_body_bytes` is the largest request body that the router accepts. Raises ValueError when a model
-    has no endpoint or the default model is not one of `models`.
+    `max_body_bytes` is the largest request body that the router accepts. `tenant_header` names a client's
+    tenant; a filter that authenticates the client sets it. Raises ValueError when a model has no endpoint or
+    the default model is not one of `models`.
     """
 
     listener: HostPort
@@ -42,6 +43,7 @@ class Topology:
     default_model: str
     max_body_bytes: int
     admin: HostPort | None = None
+    tenant_header: str | None = None
 
     def __post_init__(self) -> None:
         if self.default_model not in self.models:

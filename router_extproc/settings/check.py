@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from router_extproc.base.errors import ConfigError
-from router_extproc.settings.schema import Address, Endpoint, MilvusSettings, ModelScore, Settings
+from router_extproc.base.names import ACCOUNTS, INTERNAL, SECRETS, VSR_CACHE_CONTROL
+from router_extproc.settings.schema import (
+    Address,
+    CategoryCache,
+    Endpoint,
+    MilvusConnection,
+    MilvusSettings,
+    ModelScore,
+    Settings,
+)
 
 MAX_BUDGET_MS = 4000
 """The router's own deadlines for one message stay below this: Envoy waits 5 s for the reply
@@ -14,6 +23,12 @@ MAX_BUDGET_MS = 4000
 MAX_MILVUS_ANSWER_BYTES = 384 * 1024
 """A row of Milvus holds 8 x 65,535 bytes (`PIECES` in stores/codec.py), of which 128 KiB are left to the
 prompt, the other fields and escapes."""
+
+MILVUS_COLUMNS = (
+    "id", "partition", "tenant", "model", "category", "exact_only", "created_at", "expires_at", "size",
+    *(f"payload{number}" for number in range(8)),
+)  # fmt: skip
+"""The names that rows of Milvus use for other things (`columns_of` in stores/collection.py)."""
 
 REQUEST_FIELDS = ("model", "messages", "stream", "stream_options")
 """Fields of a chat completion that no reasoning switch may overwrite."""
@@ -30,6 +45,7 @@ def check_settings(path: Path, settings: Settings) -> None:
         *_pool_address_problems(settings),
         *_simulator_problems(settings),
         *_cache_problems(settings),
+        *_scope_problems(settings),
         *_budget_problems(settings),
     ]
     if problems:
@@ -37,21 +53,44 @@ def check_settings(path: Path, settings: Settings) -> None:
 
 
 def check_milvus(path: Path, settings: MilvusSettings) -> None:
+    """Raises ConfigError with every problem found, each with its path in the file."""
+    problems = [
+        *_milvus_place_problems(settings.connection),
+        *_milvus_access_problems(settings.connection),
+    ]
+    field = settings.collection.vector_field.name
+    if field in MILVUS_COLUMNS:
+        problems.append(f"collection.vector_field.name: {field!r} is another column's name; choose another")
+    if problems:
+        raise ConfigError(f"{path}: {'; '.join(problems)}")
+
+
+def _milvus_place_problems(connection: MilvusConnection) -> Iterator[str]:
     """Exactly one of an embedded folder and a server; server-only keys belong to a server."""
-    connection = settings.connection
     if (connection.path is None) == (connection.host is None):
-        raise ConfigError(f"{path}: connection: give either `path` (embedded) or `host` (a server)")
-    if connection.path is not None:
-        for key in ("auth", "tls"):
-            if getattr(connection, key) is not None:
-                raise ConfigError(
-                    f"{path}: connection.{key}: only a server has it; remove `path` or this key"
-                )
-        for key in ("port", "database"):
-            if key in connection.model_fields_set:
-                raise ConfigError(
-                    f"{path}: connection.{key}: only a server has it; remove `path` or this key"
-                )
+        yield "connection: give either `path` (embedded) or `host` (a server)"
+    if connection.path is None:
+        return
+    for name, part in (("auth", connection.auth), ("tls", connection.tls)):
+        if part is not None and part.enabled:
+            yield f"connection.{name}: only a server has it; remove `path` or this key"
+    for name in ("port", "database"):
+        if name in connection.model_fields_set:
+            yield f"connection.{name}: only a server has it; remove `path` or this key"
+
+
+def _milvus_access_problems(connection: MilvusConnection) -> Iterator[str]:
+    auth, tls = connection.auth, connection.tls
+    if auth is not None and auth.enabled and not auth.username:
+        yield "connection.auth.username: is required; or set `enabled: false`"
+    if tls is None or not tls.enabled:
+        return
+    if tls.ca_pem_path and tls.ca_file:
+        yield "connection.tls.ca_file: is the same as ca_pem_path; remove one of them"
+    if bool(tls.cert_file) != bool(tls.key_file):
+        yield "connection.tls: cert_file and key_file belong together; give both or neither"
+    elif tls.cert_file and not tls.authority:
+        yield "connection.tls.ca_pem_path: is required with cert_file and key_file"
 
 
 def _endpoint_problems(settings: Settings) -> Iterator[str]:
@@ -100,6 +139,9 @@ def _category_problems(settings: Settings) -> Iterator[str]:
         if category.name in seen:
             yield f"categories[{index}].name: {category.name!r} stands twice"
         seen.add(category.name)
+        mode = category.semantic_cache.mode or settings.semantic_cache.mode
+        for key in _idle_keys(category.semantic_cache, mode):
+            yield f"categories[{index}].semantic_cache.{key}: has no effect with mode {mode}; remove it"
         for place, score in enumerate(category.model_scores):
             path = f"categories[{index}].model_scores[{place}]"
             model = settings.models.get(score.model)
@@ -109,6 +151,13 @@ def _category_problems(settings: Settings) -> Iterator[str]:
                 yield f"{path}.use_reasoning: {score.model!r} has no reasoning_family that could switch it"
             elif score.reasoning_effort is not None:
                 yield from _effort_problems(f"{path}.reasoning_effort", score, settings)
+
+
+def _idle_keys(cache: CategoryCache, mode: str) -> Iterator[str]:
+    if mode != "semantic" and cache.similarity_threshold is not None:
+        yield "similarity_threshold"
+    if mode == "off" and cache.ttl_seconds is not None:
+        yield "ttl_seconds"
 
 
 def _effort_problems(path: str, score: ModelScore, settings: Settings) -> Iterator[str]:
@@ -167,25 +216,45 @@ def _simulator_problems(settings: Settings) -> Iterator[str]:
 
 def _cache_problems(settings: Settings) -> Iterator[str]:
     cache = settings.semantic_cache
-    if cache.backend_type == "milvus" and cache.backend_config_path is None:
-        yield "semantic_cache.backend_config_path: is required with backend_type milvus"
+    if cache.backend_type != "memory" and cache.backend_config_path is None:
+        yield f"semantic_cache.backend_config_path: is required with backend_type {cache.backend_type}"
     if cache.backend_type == "memory" and cache.backend_config_path is not None:
         yield "semantic_cache.backend_config_path: has no effect with backend_type memory; remove it"
-    if cache.backend_type == "milvus" and cache.max_answer_bytes > MAX_MILVUS_ANSWER_BYTES:
+    if cache.backend_type == "memory":
+        for key in sorted({"max_pending_writes", "max_pending_bytes"} & cache.model_fields_set):
+            yield f"semantic_cache.{key}: has no effect with backend_type memory; remove it"
+    if cache.backend_type != "memory" and cache.max_answer_bytes > MAX_MILVUS_ANSWER_BYTES:
         yield (
             f"semantic_cache.max_answer_bytes: a row of Milvus holds answers of {MAX_MILVUS_ANSWER_BYTES} "
             "bytes; lower it, or use backend_type memory"
         )
 
 
-def _budget_problems(settings: Settings) -> Iterator[str]:
-    """One message may wait for the exact lookup, the analysis and the lookup by meaning."""
-    analysis, lookup = settings.encoder.timeout_ms, settings.semantic_cache.lookup_timeout_ms
-    if analysis + 2 * lookup >= MAX_BUDGET_MS:
+RESERVED_HEADERS = frozenset((*INTERNAL, *SECRETS, *ACCOUNTS, VSR_CACHE_CONTROL)) | frozenset(
+    "accept accept-encoding connection content-length content-type cookie host te traceparent tracestate "
+    "transfer-encoding upgrade user-agent x-forwarded-for x-request-id".split()
+)
+"""Fields that clients send, or that mean something else: Envoy could not set a tenant in them."""
+
+
+def _scope_problems(settings: Settings) -> Iterator[str]:
+    name = settings.semantic_cache.scope.removeprefix("header:")
+    if name in RESERVED_HEADERS:
         yield (
-            f"encoder.timeout_ms: {analysis} ms and two lookups of semantic_cache.lookup_timeout_ms "
-            f"({lookup} ms) must stay below {MAX_BUDGET_MS} ms together, because Envoy waits 5000 ms for the "
-            "router; lower one of them"
+            f"semantic_cache.scope: Envoy removes {name!r} from requests and sets it after it has "
+            "authenticated the client, and this field is used otherwise; name one of your own"
+        )
+
+
+def _budget_problems(settings: Settings) -> Iterator[str]:
+    """One message may wait for the lookups, an identical request and the analysis."""
+    analysis, cache = settings.encoder.timeout_ms, settings.semantic_cache
+    lookup, company = cache.lookup_timeout_ms, cache.coalesce_timeout_ms
+    if analysis + lookup + company >= MAX_BUDGET_MS:
+        yield (
+            f"encoder.timeout_ms: {analysis} ms, semantic_cache.lookup_timeout_ms ({lookup} ms) and "
+            f"semantic_cache.coalesce_timeout_ms ({company} ms) must stay below {MAX_BUDGET_MS} ms together, "
+            "because Envoy waits 5000 ms for the router; lower one of them"
         )
 
 

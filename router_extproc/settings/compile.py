@@ -4,14 +4,15 @@ import json
 from typing import Any
 
 from router_extproc.base.digest import digest
-from router_extproc.caching.policy import CachePolicy
+from router_extproc.caching.policy import CachePolicy, CategoryPolicy, Mode
+from router_extproc.caching.scope import Credential, Scope, Shared, Tenancy, TrustedHeader
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.decide import ReasoningFamily, Route, RoutingPolicy
-from router_extproc.settings.schema import Category, Settings
+from router_extproc.settings.schema import Category, CategoryCache, SemanticCache, Settings
 
 ROUTING_KEYS: dict[str, Any] = {
     "auto_model_name": True,
-    "categories": True,
+    "categories": {"__all__": {"name", "model_scores"}},
     "classifier": True,
     "default_model": True,
     "default_reasoning_effort": True,
@@ -22,14 +23,15 @@ ROUTING_KEYS: dict[str, Any] = {
 port is not, nor a model's servers or price."""
 
 
-def compile_snapshot(settings: Settings, *, encoder: str, heads: str) -> Snapshot:
-    """`encoder` identifies the vectors, `heads` the classifiers' weights."""
+def compile_snapshot(settings: Settings, *, encoder: str, heads: str, tenant_key: bytes = b"") -> Snapshot:
+    """`encoder` identifies the vectors, `heads` the classifiers' weights; `tenant_key` keys the tenants'
+    digests."""
     return Snapshot(
         generation=_generation(settings, heads),
         encoder=encoder,
         aliases=frozenset({"auto", settings.auto_model_name}),
         routing=_routing(settings),
-        cache=_cache(settings),
+        cache=_cache(settings, tenant_key),
         max_body_bytes=settings.limits.max_body_bytes,
         analysis_timeout=settings.encoder.timeout_ms / 1000,
     )
@@ -64,12 +66,36 @@ def _route(category: Category, settings: Settings) -> Route:
     return Route(best.model, best.use_reasoning, effort)
 
 
-def _cache(settings: Settings) -> CachePolicy:
+def _cache(settings: Settings, tenant_key: bytes) -> CachePolicy:
     cache = settings.semantic_cache
     return CachePolicy(
         enabled=cache.enabled,
-        threshold=cache.similarity_threshold,
-        ttl=float(cache.ttl_seconds),
+        tenancy=Tenancy(scope_of(cache.scope), tenant_key),
+        default=_category_cache(CategoryCache(), cache),
+        categories={
+            category.name: _category_cache(category.semantic_cache, cache) for category in settings.categories
+        },
+        max_temperature=cache.max_temperature,
         max_answer_bytes=cache.max_answer_bytes,
         lookup_timeout=cache.lookup_timeout_ms / 1000,
+        coalesce_timeout=cache.coalesce_timeout_ms / 1000,
+        candidates=cache.candidates,
+        stale_grace=float(cache.stale_if_error_seconds),
+        verify_share=cache.verification.share,
+    )
+
+
+def scope_of(text: str) -> Scope:
+    """`text` as the schema lets it pass."""
+    if text == "shared":
+        return Shared()
+    return TrustedHeader(text.removeprefix("header:")) if text.startswith("header:") else Credential()
+
+
+def _category_cache(category: CategoryCache, cache: SemanticCache) -> CategoryPolicy:
+    threshold, ttl = category.similarity_threshold, category.ttl_seconds
+    return CategoryPolicy(
+        mode=Mode(category.mode or cache.mode),
+        threshold=cache.similarity_threshold if threshold is None else threshold,
+        ttl=float(cache.ttl_seconds if ttl is None else ttl),
     )

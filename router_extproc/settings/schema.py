@@ -5,11 +5,24 @@ Names follow vLLM Semantic Router's configuration of late 2025 where it has one 
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from router_extproc.settings.refused import refused_in
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
 Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")]
 
 CategoryName = Literal[
@@ -78,9 +91,21 @@ class ModelScore(Strict):
     reasoning_effort: Literal["low", "medium", "high"] | None = None
 
 
+CacheMode = Literal["off", "exact", "semantic"]
+
+
+class CategoryCache(Strict):
+    """How questions of one category use the semantic cache; what is not given is as for all others."""
+
+    mode: CacheMode | None = None
+    similarity_threshold: Share | None = None
+    ttl_seconds: PositiveInt | None = None
+
+
 class Category(Strict):
     name: CategoryName
     model_scores: Annotated[list[ModelScore], Field(min_length=1)]
+    semantic_cache: CategoryCache = CategoryCache()
 
 
 class CategoryModel(Strict):
@@ -101,20 +126,44 @@ class Encoder(Strict):
     timeout_ms: PositiveInt = 500
 
 
+class Verification(Strict):
+    """`share` of the answers found by meaning are fetched from the model all the same and compared."""
+
+    share: Share = 0.0
+
+
 class SemanticCache(Strict):
     """`max_entries` and `max_bytes` bound the entries in memory, `max_pending_writes` and
-    `max_pending_bytes` those that wait to be written; bytes are of prompts, answers and vectors."""
+    `max_pending_bytes` those that wait to be written; bytes are of prompts, answers and vectors.
+
+    `scope` says who shares answers: those with the same `credential`, those with the same `header:NAME`,
+    which Envoy sets after it has authenticated the client, or everybody (`shared`). `tenant_key_env` names an
+    environment variable whose value keys the tenants' digests. `mode` holds for questions in no category for
+    certain, and for categories without a mode of their own. `lookup_timeout_ms` bounds all lookups of one
+    request together, `coalesce_timeout_ms` how long it waits for an identical one under way (0: not at all).
+    """
 
     enabled: bool = True
-    backend_type: Literal["memory", "milvus"] = "memory"
+    backend_type: Literal["memory", "milvus", "hybrid"] = "memory"
     backend_config_path: str | None = None
-    similarity_threshold: Share = 0.85
+    scope: Annotated[str, Field(pattern=r"^(credential|shared|header:[a-z0-9][a-z0-9-]{0,126})$")] = (
+        "credential"
+    )
+    tenant_key_env: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    mode: CacheMode = "semantic"
+    similarity_threshold: Share = 0.87
+    candidates: Annotated[int, Field(ge=1, le=50)] = 5
+    max_temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     max_entries: PositiveInt = 1000
     max_bytes: Annotated[int, Field(ge=65_536)] = 256 * 1024 * 1024
     ttl_seconds: PositiveInt = 3600
     eviction_policy: Literal["fifo", "lru", "lfu"] = "fifo"
     max_answer_bytes: PositiveInt = 262_144
     lookup_timeout_ms: PositiveInt = 50
+    coalesce_timeout_ms: NonNegativeInt = 2000
+    stale_if_error_seconds: NonNegativeInt = 0
+    verification: Verification = Verification()
+    invalidation_poll_seconds: Annotated[float, Field(ge=0.1, le=300)] = 2.0
     max_pending_writes: PositiveInt = 256
     max_pending_bytes: Annotated[int, Field(ge=65_536)] = 64 * 1024 * 1024
 
@@ -137,6 +186,13 @@ class Simulator(Strict):
     models: dict[Name, SimulatedModel]
 
 
+class Admin(Strict):
+    """`token_file`, relative to the configuration, holds the bearer token of the calls that show or change
+    the cache; it is written with a fresh token when it is not there. Without it those calls do not exist."""
+
+    token_file: str | None = None
+
+
 class Observability(Strict):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -157,31 +213,54 @@ class Settings(Strict):
     semantic_cache: SemanticCache = SemanticCache()
     limits: Limits = Limits()
     observability: Observability = Observability()
+    admin: Admin = Admin()
     simulator: Simulator | None = None
 
 
 class MilvusAuth(Strict):
     """The password is read from the environment variable `password_env`, never from the file."""
 
-    username: str
-    password_env: str = "MILVUS_PASSWORD"  # noqa: S105 - a variable's name
+    enabled: bool = True
+    username: str | None = None
+    password_env: Annotated[str, Field(min_length=1)] = "MILVUS_PASSWORD"  # noqa: S105 - a variable's name
 
 
 class MilvusTls(Strict):
+    """`ca_file` is another name for `ca_pem_path`. With `cert_file` and `key_file`, the router shows who it
+    is too. Paths are relative to the file."""
+
+    enabled: bool = True
     ca_pem_path: str | None = None
+    ca_file: str | None = None
     server_name: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+
+    @property
+    def authority(self) -> str | None:
+        return self.ca_pem_path or self.ca_file
 
 
 class MilvusConnection(Strict):
-    """Either `path` (embedded Milvus Lite keeps its files there) or `host` and `port` of a server."""
+    """Either `path` (embedded Milvus Lite keeps its files there) or `host` and `port` of a server. `timeout`
+    (seconds) is for connecting and for preparing the collections; a lookup has the router's."""
 
-    path: str | None = None
+    path: Annotated[str, Field(min_length=1)] | None = None
     host: Host | None = None
     port: Port = 19530
-    database: str = "default"
+    database: Annotated[str, Field(min_length=1, max_length=255)] = "default"
     timeout: Annotated[float, Field(gt=0)] = 10.0
     auth: MilvusAuth | None = None
     tls: MilvusTls | None = None
+
+
+class MilvusVectorField(Strict):
+    """`dimension`, when it is a number, must be the encoder's. Of unit vectors, which the encoder makes, both
+    metrics are the cosine."""
+
+    name: Identifier = "embedding"
+    dimension: Literal["auto"] | PositiveInt = "auto"
+    metric_type: Literal["COSINE", "IP"] = "COSINE"
 
 
 class MilvusIndexParams(Strict):
@@ -189,26 +268,52 @@ class MilvusIndexParams(Strict):
     efConstruction: Annotated[int, Field(ge=8, le=512)] = 64  # noqa: N815 - Milvus's own name
 
 
+def _hnsw(name: object) -> object:
+    if isinstance(name, str) and name != "HNSW":
+        raise PydanticCustomError(
+            "index",
+            "only HNSW: a flat index reads every row for each lookup, the others must be trained anew as "
+            "rows come and go",
+        )
+    return name
+
+
 class MilvusIndex(Strict):
-    type: Literal["HNSW"] = "HNSW"
+    type: Annotated[Literal["HNSW"], BeforeValidator(_hnsw)] = "HNSW"
     params: MilvusIndexParams = MilvusIndexParams()
 
 
 class MilvusCollection(Strict):
-    """The collection's real name is `name` plus a digest of the encoder's identity."""
+    """The collection's real name is `name` plus a digest of the encoder's identity and the rows' layout."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")] = "semantic_cache"
-    description: str = "router-extproc semantic cache"
+    name: Identifier = "semantic_cache"
+    description: Annotated[str, Field(max_length=1024)] = "router-extproc semantic cache"
+    vector_field: MilvusVectorField = MilvusVectorField()
     index: MilvusIndex = MilvusIndex()
 
 
 class MilvusSearchParams(Strict):
-    ef: PositiveInt = 64
+    ef: Annotated[int, Field(ge=1, le=32_768)] = 64
+
+
+def _consistency(name: object) -> object:
+    if name == "Session":
+        raise PydanticCustomError(
+            "consistency",
+            "session sees the writes of one connection, and replicas have one each; what this process "
+            "wrote it has in memory: use Bounded, or Strong to wait for all replicas' writes at every lookup",
+        )
+    return name
 
 
 class MilvusSearch(Strict):
+    """`topk` bounds the candidates that one lookup brings from Milvus; the router asks for a few anyway."""
+
     params: MilvusSearchParams = MilvusSearchParams()
-    consistency_level: Literal["Strong", "Bounded", "Eventually"] = "Bounded"
+    topk: Annotated[int, Field(ge=1, le=16_384)] | None = None
+    consistency_level: Annotated[
+        Literal["Strong", "Bounded", "Eventually"], BeforeValidator(_consistency)
+    ] = "Bounded"
 
 
 class MilvusSettings(Strict):
@@ -217,3 +322,15 @@ class MilvusSettings(Strict):
     connection: MilvusConnection
     collection: MilvusCollection = MilvusCollection()
     search: MilvusSearch = MilvusSearch()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse(cls, raw: object) -> object:
+        """Keys known from elsewhere are refused with the reason before others are found unknown."""
+        problems = [
+            InitErrorDetails(type=PydanticCustomError("refused", reason), loc=path, input=None)
+            for path, reason in (refused_in(raw) if isinstance(raw, dict) else ())
+        ]
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
+        return raw

@@ -29,3 +29,5 @@ def configure_logging(level: str, file: Path | None = None) -> None:
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("router_extproc").setLevel(level.upper())
+    # It logs a request that it cannot parse with a traceback that quotes it.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

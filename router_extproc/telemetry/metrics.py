@@ -15,24 +15,28 @@ from router_extproc.exchange.effects import (
     CacheHit,
     CacheMiss,
     CacheSkipped,
+    CacheVerified,
     Cancelled,
+    Coalesced,
     Note,
     PortFailed,
     Rejected,
     Routed,
+    StoreAsked,
     Violation,
 )
+from router_extproc.telemetry.cache_metrics import CacheMetrics
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-SIMILARITY = tuple(step / 20 for step in range(21))
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 
 class Metrics:
-    """Implements `ports.Telemetry`. One registry per instance, so tests and workers never share state."""
+    """Implements `ports.Telemetry`. One registry per instance, so tests and workers never share state.
+    `backend` is the configured `semantic_cache.backend_type`."""
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str = "memory") -> None:
         self.registry = CollectorRegistry()
         self._requests = self._counter("llm_model_requests", "Requests sent to a model.", "model")
         self._modified = self._counter(
@@ -56,20 +60,6 @@ class Metrics:
         self._first_byte = self._histogram(
             "llm_model_ttft_seconds", "From the first message to the upstream's response headers.", "model"
         )
-        self._hits = self._counter("llm_cache_hits", "Answers from the cache.")
-        self._misses = self._counter("llm_cache_misses", "Lookups without an answer.")
-        self._hit_kinds = self._counter("router_cache_hits", "Answers from the cache by tier.", "kind")
-        self._hit_seconds = self._histogram(
-            "router_cache_hit_seconds", "From the first message to an answer from the cache.", "kind"
-        )
-        self._similarity = Histogram(
-            "router_cache_hit_similarity",
-            "Cosine of semantic hits.",
-            registry=self.registry,
-            buckets=SIMILARITY,
-        )
-        self._guarded = self._counter("router_cache_guard_refusals", "Candidates that the guard held back.")
-        self._uncached = self._counter("router_uncached", "The cache was not used.", "phase", "reason")
         self._bypassed = self._counter("router_bypassed", "Exchanges that pass untouched, and why.", "reason")
         self._rejected = self._counter("router_rejected", "Errors the router answered with.", "reason")
         self._failed = self._counter("router_port_failures", "Failures of ports.", "port", "reason")
@@ -78,12 +68,16 @@ class Metrics:
             "router_protocol_violations", "Messages no stage allows.", "stage", "event"
         )
         self.streams = Gauge("router_streams", "ext_proc streams in flight.", registry=self.registry)
+        self.cache = CacheMetrics(self.registry, backend)
         self._record: Mapping[type[Note], Callable[[Any], None]] = {
             Routed: self._routed,
             Answered: self._answered,
-            CacheHit: self._cache_hit,
-            CacheMiss: self._cache_miss,
-            CacheSkipped: lambda n: self._uncached.labels("store" if n.storing else "lookup", n.reason).inc(),
+            CacheHit: self.cache.hit,
+            CacheMiss: self.cache.miss,
+            CacheSkipped: self.cache.skipped,
+            CacheVerified: self.cache.verified,
+            Coalesced: self.cache.coalesced,
+            StoreAsked: self.cache.asked,
             Bypassed: lambda n: self._bypassed.labels(n.reason).inc(),
             Rejected: lambda n: self._rejected.labels(n.reason).inc(),
             PortFailed: lambda n: self._failed.labels(n.port, n.reason).inc(),
@@ -118,15 +112,3 @@ class Metrics:
         self._first_byte.labels(note.model).observe(max(0.0, note.seconds))
         if note.status >= 400:
             self._errors.labels(note.model, "upstream_5xx" if note.status >= 500 else "upstream_4xx").inc()
-
-    def _cache_hit(self, note: CacheHit) -> None:
-        self._hits.inc()
-        self._hit_kinds.labels(note.kind).inc()
-        self._hit_seconds.labels(note.kind).observe(max(0.0, note.seconds))
-        if note.kind == "semantic":
-            self._similarity.observe(note.similarity)
-
-    def _cache_miss(self, note: CacheMiss) -> None:
-        self._misses.inc()
-        if note.guard:
-            self._guarded.inc(note.guard)

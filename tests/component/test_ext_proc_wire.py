@@ -32,13 +32,14 @@ from router_extproc.exchange.events import (
     ResponseHeaders,
     ResponseTrailers,
 )
-from router_extproc.server.driver import Exchange, Ports
+from router_extproc.server.driver import Exchange
 from router_extproc.server.listener import Listener
 from router_extproc.server.servicer import Servicer
 from tests.component.bare_envoy import bare_config
 from tests.support.envoy import EnvoyProcess
 from tests.support.exchanges import ScriptedExchange
-from tests.support.ports import FakeAnalyst, FakeClock, FakeStore, RecordingTelemetry
+from tests.support.fake_ports import fake_ports
+from tests.support.ports import RecordingTelemetry
 from tests.support.processes import wait_until
 from tests.support.upstream import Answer, Received, ScriptedUpstream, json_answer, sse_answer
 
@@ -102,7 +103,7 @@ async def proxied(
         exchanges.append(ScriptedExchange(script))
         return exchanges[-1]
 
-    ports = Ports(FakeAnalyst(), FakeStore(), lambda _: True, telemetry, FakeClock())
+    ports = fake_ports(telemetry)
     servicer = Servicer(new_exchange, ports, max_streams)
     listener = Listener("127.0.0.1:0", servicer, max_message_bytes=16 * 1024 * 1024)
     await listener.start()

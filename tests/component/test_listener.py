@@ -19,11 +19,11 @@ from router_extproc._pb.envoy.service.ext_proc.v3.external_processor_pb2 import 
     ProcessingResponse,
 )
 from router_extproc.base.errors import OperatorError, PortTakenError
-from router_extproc.server.driver import Ports
 from router_extproc.server.listener import Listener
 from router_extproc.server.servicer import SERVICE, Servicer
 from tests.support.exchanges import ScriptedExchange
-from tests.support.ports import FakeAnalyst, FakeClock, FakeStore, RecordingTelemetry
+from tests.support.fake_ports import fake_ports
+from tests.support.ports import RecordingTelemetry
 from tests.support.processes import wait_until
 from tests.support.wire import request_body, request_headers
 
@@ -33,7 +33,7 @@ Status = health_pb2.HealthCheckResponse
 
 
 def a_servicer() -> Servicer:
-    ports = Ports(FakeAnalyst(), FakeStore(), lambda _: True, RecordingTelemetry(), FakeClock())
+    ports = fake_ports(RecordingTelemetry())
     return Servicer(ScriptedExchange, ports, max_streams=100)
 
 

@@ -4,8 +4,6 @@ records what reaches it."""
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,13 @@ import pytest_asyncio
 
 from router_extproc.app.configuration import load
 from router_extproc.app.router import Mind, running
-from router_extproc.base.completion import Completion, Usage
 from router_extproc.base.names import INTERNAL
-from router_extproc.llm.render import render_json, render_sse
 from router_extproc.server.http import probe
 from tests.support.encoder import real_bundle
 from tests.support.envoy import EnvoyProcess
+from tests.support.gateway import COMPLETION, JSON, SSE, Gateway, answered, gateway, question
 from tests.support.processes import wait_until
-from tests.support.stack import ROOT, Answer, ask, write_configuration
+from tests.support.stack import ROOT, ask, write_configuration
 from tests.support.upstream import (
     Abort,
     Received,
@@ -36,57 +33,14 @@ from tests.support.upstream import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-COMPLETION = Completion(
-    "qwen3-32b", "Solve it:\n\n```python\n\tx = 2\n```\n| a | b |\n🙂", "stop", (), Usage(9, 5)
-)
-JSON = render_json(COMPLETION, "chatcmpl-up", 1)
-SSE = render_sse(COMPLETION, "chatcmpl-up", 1, include_usage=False)
 MODELS = ("qwen3-0.6b", "qwen3-8b", "qwen3-32b")
-BUSY = json_answer({"error": {"message": "nothing scripted"}}, status=503)
 MATH = "Solve x^2 - 5x + 6 = 0."
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """Envoy in front of the router; every model of the pool is `upstream`."""
-
-    envoy: EnvoyProcess
-    upstream: ScriptedUpstream
-    session: aiohttp.ClientSession
-
-    async def ask(self, document: object, token: str = "k1") -> Answer:
-        return await ask(self.session, self.envoy.url, document, token)
-
-
-@asynccontextmanager
-async def gateway(folder: Path) -> AsyncIterator[Gateway]:
-    configuration = load(
-        write_configuration(folder, semantic_cache={"backend_type": "memory", "backend_config_path": None})
-    )
-    settings = configuration.settings
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        upstream = await enter(ScriptedUpstream(otherwise=lambda request: BUSY))
-        await enter(running(configuration, Mind.load(real_bundle(), settings)))
-        ports = {9001: upstream.port, 9002: upstream.port, 9003: upstream.port}
-        ports[50051] = settings.listeners.ext_proc.port
-        envoy = await enter(EnvoyProcess((ROOT / "envoy.yaml").read_text(), ports=ports))
-        session = await enter(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)))
-        yield Gateway(envoy, upstream, session)
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     async with gateway(tmp_path_factory.mktemp("router")) as opened:
         yield opened
-
-
-def question(text: str = MATH, **more: Any) -> dict[str, Any]:
-    return {"model": "auto", "messages": [{"role": "user", "content": text}], **more}
-
-
-def answered(body: bytes = JSON) -> Any:
-    return bytes_answer(body, 200, [("content-type", "application/json")])
 
 
 async def last(upstream: ScriptedUpstream, before: int) -> Received:
@@ -151,28 +105,15 @@ async def test_an_answer_is_replayed_byte_for_byte_in_either_form(gate: Gateway,
     gate.upstream.script(sse_answer(SSE[:50], SSE[50:51], SSE[51:]) if stream_first else answered())
     first = await gate.ask(question(text, stream=stream_first))
     assert first.body == (SSE if stream_first else JSON)
-    plain = await hit(gate, question(text))
+    plain = await gate.hit(question(text))
     assert json.loads(plain.body)["choices"][0]["message"]["content"] == COMPLETION.content
     # A stream tells its usage only to a client that asked for it.
     assert ("usage" in json.loads(plain.body)) is not stream_first
-    streamed = await hit(gate, question(text, stream=True))
+    streamed = await gate.hit(question(text, stream=True))
     chunks = [json.loads(line[6:]) for line in streamed.body.split(b"\n") if line.startswith(b"data: {")]
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
     assert "".join(delta.get("content") or "" for delta in deltas) == COMPLETION.content
     assert chunks[-1]["choices"][0]["finish_reason"] == "stop"
-
-
-async def hit(gate: Gateway, document: object) -> Answer:
-    """The answer from the cache. The write is off the client's path, so it may take another moment: until
-    then the upstream says 503, which is never stored."""
-
-    async def asked() -> Answer | None:
-        answer = await gate.ask(document)
-        return answer if answer.is_hit else None
-
-    found = await wait_until(asked, "a hit", 5.0)
-    assert found is not None
-    return found
 
 
 async def test_a_stream_passes_piece_by_piece_while_it_is_recorded(gate: Gateway) -> None:
@@ -309,9 +250,9 @@ async def test_while_the_router_is_away_the_default_model_answers(tmp_path: Path
         ports[9002] = upstream.port
         text = (ROOT / "envoy.yaml").read_text()
         async with EnvoyProcess(text, ports=ports) as envoy, aiohttp.ClientSession() as session:
-            answer = await ask(session, envoy.url, question())
+            answer = await ask(session, envoy.url, question(MATH))
             assert (answer.status, answer.body) == (200, JSON)
-            assert upstream.requests[0].json() == question()
+            assert upstream.requests[0].json() == question(MATH)
 
 
 async def test_it_is_not_ready_while_envoy_serves_without_it(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -29,21 +30,24 @@ def shipped_document() -> dict[str, Any]:
         address["port"] = free_port()
     for endpoint in document["vllm_endpoints"]:
         endpoint["port"] = free_port()
+    document["admin"]["token_file"] = "admin-token"
     return document
 
 
-def write_configuration(folder: Path, **changes: Any) -> Path:
+def write_configuration(folder: Path, *, milvus: Any = None, **changes: Any) -> Path:
     """The shipped configuration on free ports in `folder`, its Milvus Lite folder there too.
 
-    `changes` replace top-level keys, or update them when both are mappings.
+    `changes` replace top-level keys, or update them when both are mappings. `milvus` replaces the document of
+    `cache/milvus.yaml`.
     """
     document = shipped_document()
     for name, value in changes.items():
         merge = isinstance(value, Mapping) and isinstance(document.get(name), Mapping)
         document[name] = {**document[name], **value} if merge else value
     (folder / "cache").mkdir(parents=True, exist_ok=True)
-    milvus = yaml.safe_load((ROOT / "config" / "cache" / "milvus.yaml").read_text())
-    milvus["connection"]["path"] = "milvus.db"
+    if milvus is None:
+        milvus = yaml.safe_load((ROOT / "config" / "cache" / "milvus.yaml").read_text())
+        milvus["connection"]["path"] = "milvus.db"
     (folder / "cache" / "milvus.yaml").write_text(yaml.safe_dump(milvus))
     path = folder / "router.yaml"
     path.write_text(yaml.safe_dump(document, sort_keys=False))
@@ -131,10 +135,15 @@ class Answer:
 
 
 async def ask(
-    session: aiohttp.ClientSession, url: str, document: object, token: str = "test-token"
+    session: aiohttp.ClientSession,
+    url: str,
+    document: object,
+    token: str = "test-token",
+    more: Mapping[str, str] = MappingProxyType({}),
 ) -> Answer:
-    """POST a chat completion as the article's curl does."""
+    """POST a chat completion as the article's curl does, with `more` header fields."""
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
+    headers |= more
     body = io.BytesIO(json.dumps(document).encode())
     async with session.post(f"{url}/v1/chat/completions", data=body, headers=headers) as response:
         return Answer(response.status, response.headers, await response.read())

@@ -128,6 +128,10 @@ class ScriptedUpstream:
         """Adds answers after those not yet given."""
         self._answers.extend(answers)
 
+    def discard(self) -> None:
+        """Forgets the answers not yet given."""
+        self._answers.clear()
+
     async def received(self, count: int = 1) -> list[Received]:
         """The requests so far, as soon as there are at least `count`."""
         await wait_until(lambda: len(self.requests) >= count, f"{count} requests upstream", DEADLINE)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StdoutAccessLog
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExternalProcessor,
@@ -10,6 +12,7 @@ from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutatio
 from router_extproc.base.names import INTERNAL
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
 from router_extproc.envoyconf.listener import ACCESS_LOG_FIELDS, client_listener
+from router_extproc.envoyconf.render import render_envoy
 from tests.unit.envoyconf.shipped import SHIPPED
 
 
@@ -81,3 +84,9 @@ def test_the_access_log_is_json_with_the_known_fields() -> None:
     assert stdout.log_format.json_format is not None
     assert stdout.log_format.json_format.to_dict() == ACCESS_LOG_FIELDS
     assert ACCESS_LOG_FIELDS["selected_model"] == "%REQ(X-SELECTED-MODEL)%"
+
+
+def test_a_client_s_own_copy_of_the_tenant_s_header_is_removed_first() -> None:
+    """Before any filter: one that authenticates the client sets it after that."""
+    assert "remove: 'x-tenant'" not in render_envoy(SHIPPED)
+    assert "remove: 'x-tenant'" in render_envoy(replace(SHIPPED, tenant_header="x-tenant"))

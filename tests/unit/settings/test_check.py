@@ -48,17 +48,32 @@ def pool(*places: str, simulated: bool = True) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("analysis", "lookup", "right"),
-    [(3899, 50, True), (3900, 50, False), (500, 1749, True), (500, 1750, False), (60_000, 50, False)],
+    ("analysis", "lookup", "company", "right"),
+    [
+        (500, 50, 2000, True),
+        (1949, 50, 2000, True),
+        (1950, 50, 2000, False),
+        (500, 1499, 2000, True),
+        (500, 1500, 2000, False),
+        (500, 50, 3449, True),
+        (500, 50, 3450, False),
+        (3949, 50, 0, True),
+        (3950, 50, 0, False),
+        (60_000, 50, 0, False),
+    ],
 )
-def test_the_router_s_deadlines_stay_below_envoy_s(analysis: int, lookup: int, right: bool) -> None:
+def test_the_router_s_deadlines_stay_below_envoy_s(
+    analysis: int, lookup: int, company: int, right: bool
+) -> None:
     document = shipped() | {"encoder": {"timeout_ms": analysis}}
-    document["semantic_cache"]["lookup_timeout_ms"] = lookup
+    document["semantic_cache"] |= {"lookup_timeout_ms": lookup, "coalesce_timeout_ms": company}
     message = problems(document)
     assert (message == "") is right
     if not right:
-        assert message.startswith(f"encoder.timeout_ms: {analysis} ms and two lookups")
+        assert message.startswith(f"encoder.timeout_ms: {analysis} ms, ")
         assert f"semantic_cache.lookup_timeout_ms ({lookup} ms)" in message
+        assert f"semantic_cache.coalesce_timeout_ms ({company} ms)" in message
+        assert message.endswith("lower one of them")
 
 
 def test_the_bound_leaves_envoy_a_second() -> None:
@@ -146,7 +161,8 @@ def test_an_answer_that_may_be_cached_fits_into_a_row() -> None:
 
 def test_the_largest_answer_fits_beside_a_prompt_of_100_kilobytes() -> None:
     prompt, answer = "q" * 100_000, "語" * (MAX_MILVUS_ANSWER_BYTES // 3)
-    assert row_of(an_entry(a_partition("here"), prompt, content=answer))["size"] > MAX_MILVUS_ANSWER_BYTES
+    row = row_of(an_entry(a_partition("here"), prompt, content=answer), "embedding")
+    assert row["size"] > MAX_MILVUS_ANSWER_BYTES
 
 
 def scored(score: dict[str, Any], family: dict[str, str]) -> dict[str, Any]:
@@ -192,3 +208,14 @@ def test_a_default_effort_that_no_family_reads_is_refused_even_when_it_is_the_de
 def test_a_reasoning_switch_is_not_a_field_of_every_request(field: str, kind: str) -> None:
     document = shipped() | {"reasoning_families": {"qwen3": {"type": kind, "parameter": field}}}
     assert problems(document).startswith(f"reasoning_families.qwen3.parameter: {field!r} is a field of every")
+
+
+@pytest.mark.parametrize(
+    "scope", ["header:authorization", "header:x-selected-model", "header:host", "header:cookie"]
+)
+def test_a_tenant_s_header_is_nobody_else_s(scope: str) -> None:
+    document = shipped()
+    document["semantic_cache"]["scope"] = scope
+    assert "semantic_cache.scope" in problems(document)
+    document["semantic_cache"]["scope"] = "header:x-tenant"
+    assert problems(document) == ""

@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
+from router_extproc.base.headers import Headers
+from router_extproc.base.refusals import Uncached
+from router_extproc.caching.policy import CachePolicy, CategoryPolicy, Mode, may_use
+from router_extproc.caching.scope import Credential, Scope, Shared, Tenancy, TrustedHeader
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.decide import ReasoningFamily, Route
 from router_extproc.settings.compile import compile_snapshot
@@ -38,9 +42,72 @@ def test_the_best_score_wins_and_the_first_of_equals() -> None:
     assert plan.routing.routes == {"law": Route("qwen3-8b", reasoning=True, effort="high")}
 
 
+def cached(**changes: Any) -> CachePolicy:
+    """The shipped cache policy with these keys of `semantic_cache` changed."""
+    document = yaml.safe_load(SHIPPED.read_text())
+    return compiled(semantic_cache=document["semantic_cache"] | changes).cache
+
+
 def test_the_cache_s_policy_is_in_seconds() -> None:
-    cache = compiled().cache
-    assert (cache.enabled, cache.threshold, cache.ttl, cache.lookup_timeout) == (True, 0.85, 3600.0, 0.05)
+    cache = cached(coalesce_timeout_ms=1500, stale_if_error_seconds=90, verification={"share": 0.25})
+    assert cache.enabled
+    assert cache.default == CategoryPolicy(Mode.SEMANTIC, 0.87, 3600.0)
+    assert (cache.lookup_timeout, cache.coalesce_timeout, cache.stale_grace) == (0.05, 1.5, 90.0)
+    assert (cache.verify_share, cache.candidates, cache.max_temperature) == (0.25, 5, 1.0)
+
+
+def test_the_shipped_cache_keeps_what_is_asked_at_a_usual_temperature() -> None:
+    """0.7 is what many clients send; 1.5 asks for another answer each time."""
+    for temperature, reason in ((b"0.7", None), (b"1.5", Uncached.TEMPERATURE)):
+        params = {"temperature": temperature}
+        assert may_use(compiled().cache, "t1", "What is love?", params) is reason
+
+
+def test_a_category_has_a_cache_policy_of_its_own_where_it_says_so() -> None:
+    scores = [{"model": "qwen3-8b"}]
+    own = {"mode": "exact", "similarity_threshold": 0.97, "ttl_seconds": 60}
+    plan = compiled(
+        categories=[
+            {"name": "law", "model_scores": scores, "semantic_cache": {"mode": "off"}},
+            {"name": "math", "model_scores": scores, "semantic_cache": own},
+            {"name": "health", "model_scores": scores, "semantic_cache": {"similarity_threshold": 0.0}},
+            {"name": "other", "model_scores": scores},
+        ]
+    ).cache
+    assert plan.of("law") == CategoryPolicy(Mode.OFF, 0.87, 3600.0)
+    assert plan.of("math") == CategoryPolicy(Mode.EXACT, 0.97, 60.0)
+    assert plan.of("health") == CategoryPolicy(Mode.SEMANTIC, 0.0, 3600.0)
+    assert plan.of("other") == plan.of("biology") == plan.of("") == plan.default
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("credential", Credential()),
+        ("shared", Shared()),
+        ("header:x-tenant", TrustedHeader("x-tenant")),
+        ("header:shared", TrustedHeader("shared")),
+    ],
+)
+def test_the_scope_says_who_shares(text: str, scope: Scope) -> None:
+    assert cached(scope=text).tenancy == Tenancy(scope)
+
+
+def test_nothing_is_shared_unless_the_configuration_says_so() -> None:
+    document = yaml.safe_load(SHIPPED.read_text())
+    del document["semantic_cache"]
+    assert compiled(semantic_cache={}).cache.tenancy.scope == Credential()
+    assert Settings.model_validate(document).semantic_cache.scope == "credential"
+
+
+def test_the_tenants_digests_are_keyed() -> None:
+    settings = Settings.model_validate(yaml.safe_load(SHIPPED.read_text()))
+    keys = (b"", b"0123456789abcdef", b"fedcba9876543210")
+    plans = [compile_snapshot(settings, encoder="e1", heads="h1", tenant_key=key) for key in keys]
+    headers = Headers.of([("authorization", "Bearer k")])
+    assert len({plan.cache.tenancy.of(headers) for plan in plans}) == 3
+    assert len({plan.generation for plan in plans}) == 1
+    assert "0123456789abcdef" not in repr(plans[1])
 
 
 def test_a_changed_policy_is_another_generation() -> None:
@@ -76,9 +143,23 @@ def test_a_model_s_reasoning_family_and_another_model_are_another_generation() -
     assert len(generations) == 3
 
 
-@pytest.mark.parametrize("changes", [{"listeners": {}}, {"limits": {"max_streams": 7}}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"listeners": {}},
+        {"limits": {"max_streams": 7}},
+        {"semantic_cache": {"similarity_threshold": 0.9, "stale_if_error_seconds": 60}},
+    ],
+)
 def test_what_does_not_decide_routing_is_the_same_generation(changes: dict[str, Any]) -> None:
     assert compiled(**changes).generation == compiled().generation
+
+
+def test_a_category_s_cache_does_not_decide_routing() -> None:
+    """Entries outlive a changed threshold: the new one is asked of them."""
+    document = yaml.safe_load(SHIPPED.read_text())
+    document["categories"][0]["semantic_cache"] = {"mode": "off"}
+    assert compiled(categories=document["categories"]).generation == compiled().generation
 
 
 def test_other_heads_are_another_generation() -> None:

@@ -75,9 +75,53 @@ def test_the_shipped_configuration_is_right(tmp_path: Path) -> None:
             "listeners.api: 127.0.0.1:8801 is also listeners.envoy",
         ),
         (
-            "backend_type: milvus ",
+            "backend_type: hybrid ",
             "backend_type: memory ",
             "semantic_cache.backend_config_path: has no effect with backend_type memory",
+        ),
+        ("scope: credential ", "scope: everybody ", "semantic_cache.scope: string should match pattern"),
+        ("scope: credential ", "scope: 'header:' ", "semantic_cache.scope: string should match pattern"),
+        (
+            "scope: credential ",
+            "scope: header:X-Tenant ",
+            "semantic_cache.scope: string should match pattern",
+        ),
+        ("scope: credential ", "scope: 'header::path' ", "semantic_cache.scope: string should match pattern"),
+        ("scope: credential ", "scope: 'shared\n' ", "semantic_cache.scope: string should match pattern"),
+        (
+            "scope: credential ",
+            "scop: credential ",
+            "semantic_cache.scop: unknown key; did you mean `scope`?",
+        ),
+        (
+            "max_temperature: 1.0",
+            "max_temperature: 2.5",
+            "semantic_cache.max_temperature: input should be less",
+        ),
+        ("coalesce_timeout_ms: 2000", "coalesce_timeout_ms: -1", "semantic_cache.coalesce_timeout_ms: input"),
+        ("coalesce_timeout_ms: 2000", "coalesce_timeout_ms: 3900", "encoder.timeout_ms: 500 ms, "),
+        ("stale_if_error_seconds: 0", "stale_if_error_seconds: -1", "stale_if_error_seconds: input should"),
+        ("{share: 0.0}", "{share: 1.5}", "semantic_cache.verification.share: input should be less than"),
+        ("{share: 0.0}", "{rate: 0.1}", "semantic_cache.verification.rate: unknown key; valid keys here are"),
+        (
+            "{name: other,   ",
+            "{name: other, semantic_cache: {mode: fuzzy}, ",
+            "categories[13].semantic_cache.mode: input should be 'off', 'exact' or 'semantic'",
+        ),
+        (
+            "{name: other,   ",
+            "{name: other, semantic_cache: {ttl_seconds: 0}, ",
+            "categories[13].semantic_cache.ttl_seconds: input should be greater than 0",
+        ),
+        (
+            "{name: other,   ",
+            "{name: other, semantic_cache: {similarity_threshold: 1.1}, ",
+            "categories[13].semantic_cache.similarity_threshold: input should be less than or equal to 1",
+        ),
+        (
+            "{name: other,   ",
+            "{name: other, semantic_cache: {threshold: 0.9}, ",
+            "categories[13].semantic_cache.threshold: unknown key; did you mean `similarity_threshold`?",
         ),
         ("qwen3-0.6b: {time", "qwen3-0.7b: {time", "simulator.models.qwen3-0.6b: simulator.models and"),
         ("auto_model_name: MoM", "auto_model_name: qwen3-8b", "model_config.qwen3-8b: this name means"),
@@ -128,7 +172,7 @@ def test_values_are_not_repeated_in_messages(tmp_path: Path) -> None:
         ("connection: {path: a, port: 1}", "connection.port: only a server has it"),
         ("connection: {path: a, auth: {username: u}}", "connection.auth: only a server has it"),
         ("connection: {host: h, pasword: p}", "connection.pasword: unknown key; valid keys here are auth,"),
-        ("connection: {host: h}\nsearch: {consistency_level: Session}", "search.consistency_level: input"),
+        ("connection: {host: h}\nsearch: {consistency_level: Session}", "search.consistency_level: session"),
     ],
 )
 def test_mistakes_in_the_store_s_file_are_named_too(tmp_path: Path, text: str, message: str) -> None:

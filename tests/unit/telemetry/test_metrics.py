@@ -4,18 +4,24 @@ import json
 import logging
 import sys
 
-from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached
+from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached, Verified, Waited
+from router_extproc.caching.guard import Difference
+from router_extproc.caching.marks import Kind
 from router_extproc.exchange.effects import (
     Answered,
     Bypassed,
     CacheHit,
     CacheMiss,
     CacheSkipped,
+    CacheVerified,
     Cancelled,
+    Coalesced,
+    HitKind,
     Note,
     PortFailed,
     Rejected,
     Routed,
+    StoreAsked,
     Violation,
 )
 from router_extproc.routing.analysis import Timings
@@ -27,9 +33,12 @@ NOTES: list[Note] = [
     Routed("small", "small", "", 0.2, False, "model_specified", 0.004, None),
     Answered("large", 503, 0.2),
     Answered("large", 404, 0.2),
-    CacheHit("semantic", 0.93, "large", 5.0, 0.003),
-    CacheMiss(2),
+    CacheHit(HitKind.SEMANTIC, "e1", 0.93, "large", 5.0, 0.003),
+    CacheMiss({Difference.NUMBER: 2}),
     CacheSkipped(Uncached.STATUS, storing=True),
+    CacheVerified(Verified.SAME, "math", "e1"),
+    Coalesced(Waited.TIMEOUT),
+    StoreAsked("find_similar", "miss", 0.004),
     Bypassed(Bypass.OTHER_PATH),
     Rejected(Rejection.INVALID_JSON),
     PortFailed("store", Failure.TIMEOUT),
@@ -53,7 +62,13 @@ def test_every_note_is_counted_under_its_name() -> None:
         "llm_cache_hits_total 1.0",
         "llm_cache_misses_total 1.0",
         'router_cache_hits_total{kind="semantic"} 1.0',
-        "router_cache_guard_refusals_total 2.0",
+        'router_cache_guard_refusals_total{difference="number"} 2.0',
+        'llm_cache_operations_total{backend="memory",operation="find_similar",status="miss"} 1.0',
+        'llm_cache_operation_duration_seconds_sum{backend="memory",operation="find_similar"} 0.004',
+        'llm_cache_write_skipped_total{reason="status"} 1.0',
+        'llm_response_cache_singleflight_waiters_total{backend="memory",outcome="timeout"} 1.0',
+        'llm_response_cache_entry_age_seconds_sum{backend="memory",hit_kind="semantic",source="cache"} 5.0',
+        'cache_verified_total{outcome="same"} 1.0',
         'router_uncached_total{phase="store",reason="status"} 1.0',
         'router_bypassed_total{reason="other_path"} 1.0',
         'router_rejected_total{reason="invalid_json"} 1.0',
@@ -64,6 +79,34 @@ def test_every_note_is_counted_under_its_name() -> None:
         assert line in text.splitlines()
 
 
+def test_gauges_of_the_cache_are_read_at_each_scrape() -> None:
+    metrics, entries = Metrics("hybrid"), [1]
+    metrics.cache.watch(
+        entries=lambda: entries[0], held=lambda: 2048, is_up=lambda: False, pending=lambda: 3, marks=lambda: 4
+    )
+    entries[0] = 7
+    metrics.cache.invalidated(Kind.TENANT)
+    lines = metrics.exposition().decode().splitlines()
+    for line in (
+        'llm_cache_entries_total{backend="memory"} 7.0',
+        "router_cache_bytes 2048.0",
+        "router_store_up 0.0",
+        "router_cache_pending_writes 3.0",
+        "router_cache_marks 4.0",
+        'llm_response_cache_invalidations_total{backend="hybrid",dry_run="false",operation="tenant"} 1.0',
+    ):
+        assert line in lines
+
+
+def test_counts_for_operators_are_those_of_the_counters() -> None:
+    metrics = Metrics()
+    metrics.note(CacheHit(HitKind.STALE, "e1", 1.0, "large", 5.0, 0.003))
+    metrics.note(CacheMiss())
+    metrics.note(CacheMiss())
+    counts = metrics.cache.counts()
+    assert (counts["hits"], counts["misses"], counts["hits_stale"], counts["hits_exact"]) == (1, 2, 1, 0)
+
+
 def test_a_clock_that_jumps_back_breaks_nothing() -> None:
     metrics = Metrics()
     metrics.note(Answered("large", 200, -5.0))
@@ -72,7 +115,7 @@ def test_a_clock_that_jumps_back_breaks_nothing() -> None:
 
 def test_two_instances_share_nothing() -> None:
     one, other = Metrics(), Metrics()
-    one.note(CacheMiss(0))
+    one.note(CacheMiss())
     assert "llm_cache_misses_total 0.0" in other.exposition().decode()
 
 
