@@ -171,8 +171,8 @@ def main() -> int:
     parser.add_argument(
         "--backend",
         choices=("memory", "hybrid"),
-        default="hybrid",
-        help="hybrid is memory before Milvus Lite (default: hybrid)",
+        default="memory",
+        help="hybrid is memory before Milvus Lite, which keeps deleted rows for a while (default: memory)",
     )
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (default: 600)")
     options = parser.parse_args()
