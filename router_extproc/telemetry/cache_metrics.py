@@ -31,66 +31,72 @@ class CacheMetrics:
     def __init__(self, registry: CollectorRegistry, backend: str) -> None:
         self._backend = backend
 
-        def counter(name: str, text: str, *labels: str) -> Counter:
-            return Counter(name, text, labels, registry=registry)
+        self._registry = registry
+        self._count_as_vsr_does()
+        self._count_more()
 
-        def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(name, text, labels, registry=registry, buckets=buckets)
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self._registry)
 
-        self._hits = counter("llm_cache_hits", "Answers from the cache.")
-        self._misses = counter("llm_cache_misses", "Lookups without an answer.")
-        self._operations = counter(
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, text, labels, registry=self._registry, buckets=buckets)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self._registry)
+
+    def _count_as_vsr_does(self) -> None:
+        self._hits = self._counter("llm_cache_hits", "Answers from the cache.")
+        self._misses = self._counter("llm_cache_misses", "Lookups without an answer.")
+        self._operations = self._counter(
             "llm_cache_operations", "Calls of the store.", "backend", "operation", "status"
         )
-        self._operation_seconds = histogram(
+        self._operation_seconds = self._histogram(
             "llm_cache_operation_duration_seconds", "Calls of the store.", OPERATION_SECONDS,
             "backend", "operation",
         )  # fmt: skip
-        self._entries = Gauge(
-            "llm_cache_entries_total", "Entries held, by tier.", ["backend"], registry=registry
-        )
-        self._unwritten = counter("llm_cache_write_skipped", "Answers not stored, and why.", "reason")
-        self._waiters = counter(
+        self._entries = self._gauge("llm_cache_entries_total", "Entries held, by tier.", "backend")
+        self._unwritten = self._counter("llm_cache_write_skipped", "Answers not stored, and why.", "reason")
+        self._waiters = self._counter(
             "llm_response_cache_singleflight_waiters", "Requests that waited for an identical one.",
             "backend", "outcome",
         )  # fmt: skip
-        self._age = histogram(
+        self._age = self._histogram(
             "llm_response_cache_entry_age_seconds", "Age of entries that answered.", AGE_SECONDS,
             "backend", "hit_kind", "source",
         )  # fmt: skip
-        self._invalidations = counter(
+        self._invalidations = self._counter(
             "llm_response_cache_invalidations", "Invalidations by operators and feedback.",
             "backend", "operation", "dry_run",
         )  # fmt: skip
-        self._hit_kinds = counter(
+
+    def _count_more(self) -> None:
+        self._hit_kinds = self._counter(
             "router_cache_hits", "Answers from the cache by how they were found.", "kind"
         )
-        self._hit_seconds = histogram(
+        self._hit_seconds = self._histogram(
             "router_cache_hit_seconds",
             "From the first message to an answer from the cache.",
             HIT_SECONDS,
             "kind",
         )
-        self._similarity = histogram("router_cache_hit_similarity", "Cosine of semantic hits.", SIMILARITY)
-        self._guarded = counter(
+        self._similarity = self._histogram(
+            "router_cache_hit_similarity", "Cosine of semantic hits.", SIMILARITY
+        )
+        self._guarded = self._counter(
             "router_cache_guard_refusals", "Similar entries that the guard held back, and why.", "difference"
         )
-        self._verified = counter(
+        self._verified = self._counter(
             "cache_verified", "Semantic hits compared with a fresh answer, by what it said.", "outcome"
         )
-        self._uncached = counter("router_uncached", "The cache was not used.", "phase", "reason")
-        self._bytes = Gauge(
-            "router_cache_bytes", "Bytes of the entries in memory, as they are charged.", registry=registry
+        self._uncached = self._counter("router_uncached", "The cache was not used.", "phase", "reason")
+        self._bytes = self._gauge(
+            "router_cache_bytes", "Bytes of the entries in memory, as they are charged."
         )
-        self._breaker = Gauge(
-            "router_store_up",
-            "1 while the store is asked, 0 while it is left alone.",
-            registry=registry,
+        self._breaker = self._gauge(
+            "router_store_up", "1 while the store is asked, 0 while it is left alone."
         )
-        self._pending = Gauge(
-            "router_cache_pending_writes", "Entries that wait to be written.", registry=registry
-        )
-        self._marks = Gauge("router_cache_marks", "Invalidations in force.", registry=registry)
+        self._pending = self._gauge("router_cache_pending_writes", "Entries that wait to be written.")
+        self._marks = self._gauge("router_cache_marks", "Invalidations in force.")
 
     def hit(self, note: CacheHit) -> None:
         self._hits.inc()
