@@ -17,6 +17,10 @@ MAX_BODY_BYTES = 64 * 1024
 LINGER_SECONDS = 2.0
 """How long a body that nobody wants is read on, so that its sender sees the answer."""
 
+MAX_CONNECTIONS = 128
+"""Of one server, idle ones included; one more is closed at once. Whoever holds them all keeps others from
+health and metrics, and not the router from the sockets that requests need."""
+
 STOP_SECONDS = 5.0
 """How long a stop waits for answers under way; an export may take minutes."""
 
@@ -26,12 +30,21 @@ Check = Callable[[], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class HttpServer:
-    """A running aiohttp site."""
+    """A running aiohttp application, and where it listens."""
 
     runner: web.AppRunner
+    listening: asyncio.Server
 
     async def stop(self) -> None:
+        self.listening.close()
         await self.runner.cleanup()
+
+
+class _TooMany(asyncio.Protocol):
+    """A connection that is not served."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 async def serve_api(
@@ -90,12 +103,19 @@ async def _serve(host: str, port: int, routes: Sequence[web.RouteDef], key: str)
         shutdown_timeout=STOP_SECONDS,
     )
     await runner.setup()
+    protocols = runner.server
+
+    def accept() -> asyncio.Protocol:
+        if protocols is None or len(protocols.connections) >= MAX_CONNECTIONS:
+            return _TooMany()
+        return protocols()
+
     try:
-        await web.TCPSite(runner, host, port).start()
+        listening = await asyncio.get_running_loop().create_server(accept, host, port)
     except OSError as error:
         await runner.cleanup()
         raise PortTakenError(
             f"{host}:{port} cannot be opened ({error.strerror or error}); "
             f"stop what listens there or change {key} in the configuration"
         ) from error
-    return HttpServer(runner)
+    return HttpServer(runner, listening)

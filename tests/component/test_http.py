@@ -1,11 +1,13 @@
 """Health, readiness and metrics over real sockets."""
 
+import asyncio
+
 import aiohttp
 import pytest
 
 from router_extproc.base.errors import PortTakenError
-from router_extproc.server.http import probe, serve_api, serve_metrics
-from tests.support.processes import free_port
+from router_extproc.server.http import MAX_CONNECTIONS, probe, serve_api, serve_metrics
+from tests.support.processes import free_port, wait_until
 
 
 async def test_ready_says_which_check_does_not_hold() -> None:
@@ -45,4 +47,27 @@ async def test_metrics_are_served_as_prometheus_reads_them() -> None:
         with pytest.raises(PortTakenError, match=rf"127\.0\.0\.1:{port} cannot be opened .*listeners\.api"):
             await serve_api("127.0.0.1", port, {})
     finally:
+        await server.stop()
+
+
+async def test_connections_that_say_nothing_are_bounded() -> None:
+    port = free_port()
+    server = await serve_api("127.0.0.1", port, {})
+    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    try:
+        while len(idle) < MAX_CONNECTIONS:
+            idle.append(await asyncio.open_connection("127.0.0.1", port))
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        idle.pop()[1].close()
+
+        async def answers() -> bool:
+            return await probe(f"http://127.0.0.1:{port}/health", 2.0)()
+
+        await wait_until(answers, "a place to be free again", 5.0)
+    finally:
+        for _, each in idle:
+            each.close()
         await server.stop()
