@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -112,13 +112,14 @@ def build_bundle(source: Path, target: Path, say: Say, precision: Precision = Pr
     try:
         say(f"building the {precision} graph")
         _write(work, base, precision)
+        # Checked before it is placed: at the target another build may be taking its place by then.
+        bundle = replace(load_bundle(work), folder=target)
         say(f"placing the bundle in {target}")
         _place(work, target)
     except OSError as error:
         raise ModelError(f"{target}: cannot place the bundle ({error.strerror or error})") from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    bundle = load_bundle(target)
     say(f"the encoder's identity is {bundle.encoder}")
     return bundle
 

@@ -219,8 +219,12 @@ def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_cha
             continue
         [reply] = replies
         if isinstance(reply, ImmediateReply):
-            stale = [e for e in effects if isinstance(e, CacheHit) and e.kind is HitKind.STALE]
-            assert isinstance(event, ResponseHeaders if stale else RequestBody)
+            # In place of an upstream's error a cached answer may come as late as its headers.
+            if any(isinstance(e, CacheHit) and e.kind is HitKind.STALE for e in effects):
+                assert isinstance(event, ResponseHeaders)
+            assert isinstance(event, RequestBody | ResponseHeaders)
+            if isinstance(event, ResponseHeaders):
+                assert event.headers.get(":status") != "200"
             assert not any(isinstance(e, Close | Store | Verify | Question) for e in after(reply, effects))
             continue
         assert reply.phase is PHASES[type(event)]
@@ -458,7 +462,9 @@ def test_a_cache_control_of_the_client_never_makes_the_cache_do_more(
     allowed = {KINDS[type(e)] for e in without.effects if type(e) in KINDS}
     if path in ("nowhere", "stale"):
         assert done <= allowed
-    assert "answer" not in done or "answer" in allowed
+    # A client that wants nothing kept is not sampled: it gets the hit that would have been compared.
+    unsampled = play(free, one_path(path), plan_with(stale_grace=30.0))
+    assert "answer" not in done or any(KINDS.get(type(e)) == "answer" for e in unsampled.effects)
     for store in transcript.stored():
         assert store.entry.expires_at <= AT + PLAN.cache.default.ttl
     names = {e.strip().lower().partition("=")[0] for value in values for e in value.split(",") if e.strip()}
