@@ -4,6 +4,7 @@ Every subject answers one query at a time with one thread. Libraries that are in
 only (`pip install 'router-extproc[bench]'`) are imported when their turn comes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -116,7 +117,7 @@ class Hnswlib(Base):
         return self._index.knn_query(vector, LIMIT, num_threads=1)[0][0]
 
 
-class _Faiss(Base):
+class _Faiss(Base, ABC):
     def build(self, vectors: Matrix) -> None:
         import faiss
 
@@ -127,8 +128,9 @@ class _Faiss(Base):
         self._index.add(vectors)
         faiss.omp_set_num_threads(1)
 
+    @abstractmethod
     def _made(self, faiss: Any, count: int) -> Any:
-        raise NotImplementedError
+        """An empty index for that many vectors."""
 
     async def nearest(self, vector: Matrix) -> Any:
         return self._index.search(vector[np.newaxis], LIMIT)[1][0]

@@ -35,11 +35,6 @@ class Difference(StrEnum):
     ORDER = "order"
 
 
-def same_question(a: str, b: str) -> bool:
-    """Whether an answer to `b` may answer `a`, given that their vectors are near enough."""
-    return a == b or agree(a, b) is None
-
-
 def agree(a: str, b: str) -> Difference | None:
     """The first difference found between two texts, or None when they agree on everything compared."""
     pair = side_by_side(read(a), read(b))
