@@ -1,127 +1,179 @@
-"""From a YAML file to validated settings, or to one line that names the key and the cure."""
+"""From a YAML file to validated settings, or to one line that names every wrong key and the cure.
 
-import difflib
+Whatever form the file has, errors and warnings name places in that file.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final
 
-import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from router_extproc.base.errors import ConfigError
+from router_extproc.settings.check import problems_in
+from router_extproc.settings.dialects import Form, form_of, names_at, translate
+from router_extproc.settings.dialects_draft import Draft
+from router_extproc.settings.explain import problems_of
+from router_extproc.settings.problem import Loc, Notice, Problem, Severity
 from router_extproc.settings.schema import MilvusSettings, Settings
+from router_extproc.settings.yaml_file import placeholders, read_yaml
 
-MAX_BYTES = 1024 * 1024
-"""A configuration file beyond this is a mistake."""
+MAX_ROUNDS: Final = 20
+"""Of taking out what has no effect: what is taken out may leave something else without one."""
 
-Schema = TypeVar("Schema", bound=BaseModel)
+PATHS: Final = (("semantic_cache", "backend_config_path"), ("tools", "tools_db_path"))
+"""Files that the other forms name from the folder in which that router is started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked configuration. `warnings` name places in the file; `honoured` has a line for
+    each of its sections that has an effect, with the keys that have one."""
+
+    settings: Settings
+    form: Form
+    warnings: tuple[Notice, ...]
+    honoured: tuple[str, ...]
+
+
+def load(path: Path) -> tuple[Settings, tuple[Notice, ...]]:
+    """The checked settings of `path`, in whatever form, and what deserves a warning. Raises ConfigError with
+    every problem found."""
+    loaded = read_settings(path)
+    return loaded.settings, loaded.warnings
 
 
 def load_settings(path: Path) -> Settings:
-    """The router's configuration. Raises ConfigError."""
-    return _load(path, Settings)
+    """Like `load`, for who does not warn."""
+    return read_settings(path).settings
+
+
+def read_settings(path: Path) -> Loaded:
+    """Like `load`, with what `check-config` tells. Raises ConfigError."""
+    return settle(path, read_yaml(path))
+
+
+def settle(path: Path, raw: Mapping[str, Any]) -> Loaded:
+    """What `raw`, the document in `path`, comes to. In another form than ours, what has no effect is taken
+    out until all that is left has one. Raises ConfigError."""
+    form = form_of(raw)
+    if form is not Form.CANONICAL:
+        raw = _from_above(path, raw)
+    removed: frozenset[Loc] = frozenset()
+    idle: list[Notice] = []
+    for _ in range(MAX_ROUNDS):
+        draft = translate(raw, form, removed)
+        settings = _validated(path, raw, draft)
+        found = [_placed(problem, draft) for problem in problems_in(path, settings)]
+        found = list(dict.fromkeys(found))
+        without_effect = [problem for problem in found if problem.severity is Severity.IDLE]
+        wrong = [problem for problem in found if problem.severity is Severity.ERROR]
+        if wrong or (form is Form.CANONICAL and without_effect):
+            raise _error(path, wrong + (without_effect if form is Form.CANONICAL else []))
+        warnings = [problem for problem in found if problem.severity is Severity.WARNING]
+        if not without_effect:
+            inert = {notice.loc for notice in draft.notices if notice.inert}
+            texts = [each for each in placeholders(raw) if not _within(each.loc, inert)]
+            remarks = _notices([*warnings, *texts], inert=False)
+            notices = [*draft.notices, *idle, *remarks]
+            return Loaded(settings, form, tuple(dict.fromkeys(notices)), _honoured(raw, notices))
+        idle.extend(_notices(without_effect))
+        removed |= {problem.loc for problem in without_effect}
+    raise _error(path, without_effect)
 
 
 def load_milvus(path: Path) -> MilvusSettings:
     """The configuration of the Milvus store. Raises ConfigError."""
-    return _load(path, MilvusSettings)
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe subset; a key given twice is an error, because one of the two would be ignored."""
-
-
-def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if not isinstance(key, str | int | float | bool):
-            raise yaml.MarkedYAMLError(problem="a key must be a word", problem_mark=key_node.start_mark)
-        if key in seen:
-            problem = f"key {key!r} stands twice (first in line {seen[key]})"
-            raise yaml.MarkedYAMLError(problem=problem, problem_mark=key_node.start_mark)
-        seen[key] = key_node.start_mark.line + 1
-    return loader.construct_mapping(node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _load(path: Path, schema: type[Schema]) -> Schema:
+    raw = read_yaml(path)
+    problems = list(placeholders(raw))
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(text) > MAX_BYTES:
-        raise ConfigError(f"{path}: has {len(text)} bytes; a configuration has at most {MAX_BYTES}")
-    try:
-        raw = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: is not valid YAML: {_yaml_problem(error)}") from error
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}: must hold keys and values, for example `default_model: NAME`")
-    try:
-        return schema.model_validate(raw)
+        settings = MilvusSettings.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error, schema)}") from error
+        problems.extend(problems_of(error, raw, MilvusSettings))
+    if problems:
+        raise _error(path, problems)
+    return settings
 
 
-def _yaml_problem(error: Exception) -> str:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return f"line {error.problem_mark.line + 1}: {error.problem}"
-    return str(error).splitlines()[0]
+def _validated(path: Path, raw: Mapping[str, Any], draft: Draft) -> Settings:
+    inert = {notice.loc for notice in draft.notices if notice.inert}
+    problems = [
+        problem
+        for problem in placeholders(raw)
+        if problem.severity is Severity.ERROR and not _within(problem.loc, inert)
+    ]
+    problems.extend(draft.problems)
+    try:
+        settings = Settings.model_validate(draft.document)
+    except ValidationError as error:
+        problems.extend(problems_of(error, draft.document, Settings, draft.origin_of, names_at))
+    if problems:
+        raise _error(path, problems)
+    return settings
 
 
-def _explain(error: ValidationError, schema: type[BaseModel]) -> str:
-    """Every problem, in one line. The value itself is not repeated: it may be a secret."""
-    problems = []
-    for item in error.errors(include_url=False, include_input=False, include_context=False):
-        path = _path(item["loc"])
-        if item["type"] == "extra_forbidden":
-            problems.append(f"{path}: unknown key{_nearest(item['loc'], schema)}")
-        elif item["type"] == "missing":
-            problems.append(f"{path}: is required")
+def _within(loc: Loc, places: Collection[Loc]) -> bool:
+    return any(loc[:length] in places for length in range(1, len(loc) + 1))
+
+
+def _error(path: Path, problems: Iterable[Problem]) -> ConfigError:
+    return ConfigError(f"{path}: {'; '.join(dict.fromkeys(map(str, problems)))}")
+
+
+def _placed(problem: Problem, draft: Draft) -> Problem:
+    return Problem(draft.origin_of(problem.loc), problem.text, problem.severity)
+
+
+def _notices(problems: Iterable[Problem], *, inert: bool = True) -> list[Notice]:
+    return [Notice(problem.loc, problem.text, inert) for problem in problems]
+
+
+def _from_above(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Paths that are not found beside the file but are from the folder above it, rewritten to be found: the
+    other router is started there, with its files in `config/`."""
+    document = dict(raw)
+    for section, key in PATHS:
+        part = document.get(section)
+        name = part.get(key) if isinstance(part, Mapping) else None
+        if isinstance(part, Mapping) and isinstance(name, str) and name:
+            beside, above = path.parent / name, path.parent / ".." / name
+            if not beside.exists() and above.exists():
+                document[section] = {**part, key: str(Path("..") / name)}
+    return document
+
+
+def _honoured(raw: Mapping[str, Any], notices: Iterable[Notice]) -> tuple[str, ...]:
+    """The keys of the file that have an effect, two levels deep."""
+    gone = {notice.loc for notice in notices if notice.inert}
+    lines = []
+    for key, value in raw.items():
+        loc: Loc = (key,)
+        if loc in gone or _hollow(value, loc, gone):
+            continue
+        if isinstance(value, list):
+            items = [(index, item) for index, item in enumerate(value) if (key, index) not in gone]
+            names = dict.fromkeys(
+                name
+                for index, item in items
+                for name in (item if isinstance(item, Mapping) else ())
+                if (key, index, name) not in gone
+            )
+            lines.append(f"{key} ({len(items)}){': ' if names else ''}{', '.join(names)}")
+        elif isinstance(value, Mapping):
+            kept = [name for name in value if not _hollow(value[name], (key, name), gone)]
+            lines.append(f"{key}: {', '.join(map(str, kept))}")
         else:
-            problems.append(f"{path}: {item['msg'][:1].lower()}{item['msg'][1:]}")
-    return "; ".join(problems)
+            lines.append(str(key))
+    return tuple(lines)
 
 
-def _path(loc: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in loc:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text
-
-
-def _nearest(loc: tuple[int | str, ...], schema: type[BaseModel]) -> str:
-    """`; did you mean NAME?`, or the valid names when none is near."""
-    names = sorted(_names_at(loc[:-1], schema))
-    close = difflib.get_close_matches(str(loc[-1]), names, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean `{close[0]}`?"
-    return f"; valid keys here are {', '.join(names)}" if names else ""
-
-
-def _names_at(loc: tuple[int | str, ...], schema: type[BaseModel]) -> set[str]:
-    """The keys that the model at `loc` knows."""
-    document = schema.model_json_schema(by_alias=True)
-    node: Any = document
-    for part in loc:
-        node = _resolve(node, document)
-        if isinstance(part, int):
-            node = node.get("items", {})
-        else:
-            node = node.get("properties", {}).get(part) or node.get("additionalProperties") or {}
-    return set(_resolve(node, document).get("properties", {}))
-
-
-def _resolve(node: Any, document: dict[str, Any]) -> dict[str, Any]:
-    """Follow `$ref`, and `anyOf` to its object alternative."""
-    if not isinstance(node, dict):
-        return {}
-    for option in node.get("anyOf", ()):
-        if "$ref" in option:
-            node = option
-    if "$ref" in node:
-        name = node["$ref"].rpartition("/")[2]
-        node = document["$defs"][name]
-    return dict(node)
+def _hollow(value: object, loc: Loc, gone: set[Loc]) -> bool:
+    """Whether nothing of `value` has an effect. A model is there even without a key of its own."""
+    if loc in gone:
+        return True
+    if isinstance(value, Mapping) and value and loc[0] != "model_config":
+        return all(_hollow(item, (*loc, name), gone) for name, item in value.items())
+    if isinstance(value, list) and value:
+        return all(_hollow(item, (*loc, index), gone) for index, item in enumerate(value))
+    return False

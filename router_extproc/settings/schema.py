@@ -6,9 +6,7 @@ Names follow vLLM Semantic Router's configuration of late 2025 where it has one 
 from typing import Annotated, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeInt,
     PositiveInt,
@@ -18,24 +16,22 @@ from pydantic import (
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from router_extproc.settings.refused import refused_in
-
-Port = Annotated[int, Field(ge=1, le=65535)]
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
-Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")]
+from router_extproc.settings.routing_schema import (
+    CustomClassifier,
+    Decision,
+    Selection,
+    Session,
+    Signals,
+    SystemPrompt,
+    Tools,
+)
+from router_extproc.settings.strict import Host, Identifier, Name, Port, Share, Strict
 
 CategoryName = Literal[
     "biology", "business", "chemistry", "computer science", "economics", "engineering", "health",
     "history", "law", "math", "other", "philosophy", "physics", "psychology",
 ]  # fmt: skip
 """The 14 domains of MMLU-Pro, which the shipped domain head knows."""
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors, values are never coerced from another type, instances never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Address(Strict):
@@ -52,29 +48,77 @@ class Listeners(Strict):
     metrics: Address = Address(port=9190)
 
 
+class EndpointTls(Strict):
+    """TLS to an endpoint. The server's certificate is always verified: against `ca_file`, else the system's
+    authorities; `server_name` is SNI and the name that the certificate must have, by default the address."""
+
+    enabled: bool = True
+    ca_file: str | None = None
+    server_name: Host | None = None
+
+
+class ApiKey(Strict):
+    """Sent as `Authorization: Bearer KEY` in place of the client's own. From the environment variable `env`
+    of the process that renders Envoy's configuration, or the file `file`, which Envoy reads and watches."""
+
+    env: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    file: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "ApiKey":
+        if (self.env is None) == (self.file is None):
+            raise ValueError("give either `env` or `file`")
+        return self
+
+
+class HealthCheck(Strict):
+    """Envoy asks each endpoint for `path` every `interval_seconds`."""
+
+    path: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=512)] = "/health"
+    interval_seconds: Annotated[float, Field(gt=0, le=300)] = 5.0
+    timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 2.0
+
+
 class Endpoint(Strict):
-    """One server of the pool. `weight` shares a model's requests among its endpoints."""
+    """One server of the pool, by host name or address. `weight` shares a model's requests among its
+    endpoints. `path_prefix` replaces `/v1` for providers that serve the API elsewhere."""
 
     name: Name
     address: Host
     port: Port
     weight: PositiveInt = 1
+    tls: EndpointTls | None = None
+    path_prefix: Annotated[str, Field(pattern=r"^/[!-~]*$", max_length=512)] | None = None
 
 
 class Pricing(Strict):
-    """A model's price, per million tokens. It decides nothing: `explain` shows it for the chosen model."""
+    """A model's price, per million tokens: what `multi_factor` and `adaptive` weigh as cost."""
 
     currency: str = "USD"
     prompt_per_1m: Annotated[float, Field(ge=0)]
     completion_per_1m: Annotated[float, Field(ge=0)]
 
 
+class Lora(Strict):
+    """An adapter that the model's servers have loaded under this name."""
+
+    name: Name
+    description: str = ""
+
+
 class Model(Strict):
-    """One model of the pool, by the name its servers know it under."""
+    """One model of the pool, by the name its servers know it under. `context_window` in tokens; without it a
+    request of any length may be sent there. `capabilities` says what else the model can do than text."""
 
     preferred_endpoints: Annotated[list[Name], Field(min_length=1)]
     reasoning_family: str | None = None
     pricing: Pricing | None = None
+    quality: Share = 0.5
+    context_window: PositiveInt | None = None
+    capabilities: list[Literal["vision", "tools"]] = ["tools"]
+    loras: list[Lora] = []
+    api_key: ApiKey | None = None
+    health_check: HealthCheck | None = None
 
 
 class ReasoningFamily(Strict):
@@ -87,6 +131,7 @@ class ReasoningFamily(Strict):
 class ModelScore(Strict):
     model: Name
     score: Share = 1.0
+    lora_name: Name | None = None
     use_reasoning: bool = False
     reasoning_effort: Literal["low", "medium", "high"] | None = None
 
@@ -104,8 +149,9 @@ class CategoryCache(Strict):
 
 class Category(Strict):
     name: CategoryName
-    model_scores: Annotated[list[ModelScore], Field(min_length=1)]
+    model_scores: list[ModelScore] = []
     semantic_cache: CategoryCache = CategoryCache()
+    system_prompt: SystemPrompt | None = None
 
 
 class CategoryModel(Strict):
@@ -132,6 +178,17 @@ class Verification(Strict):
     share: Share = 0.0
 
 
+class PairVerifier(Strict):
+    """A second model reads the question beside each candidate and says how probably they ask the same. A
+    candidate in which the guard saw a sign of a difference answers from `threshold` on, one in which it saw
+    nothing unless the probability is below `veto`. Both hold at a cosine of 0.8: the nearer the vectors, the
+    less it takes. Where it is not `enabled`, the guard alone decides."""
+
+    enabled: bool = True
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.95
+    veto: Annotated[float, Field(ge=0, le=1)] = 0.88
+
+
 class SemanticCache(Strict):
     """`max_entries` and `max_bytes` bound the entries in memory, `max_pending_writes` and
     `max_pending_bytes` those that wait to be written; bytes are of prompts, answers and vectors.
@@ -151,7 +208,7 @@ class SemanticCache(Strict):
     )
     tenant_key_env: Annotated[str, Field(min_length=1, max_length=128)] | None = None
     mode: CacheMode = "semantic"
-    similarity_threshold: Share = 0.87
+    similarity_threshold: Share = 0.65
     candidates: Annotated[int, Field(ge=1, le=50)] = 5
     max_temperature: Annotated[float, Field(ge=0, le=2)] = 1.0
     max_entries: PositiveInt = 1000
@@ -162,6 +219,7 @@ class SemanticCache(Strict):
     lookup_timeout_ms: PositiveInt = 50
     coalesce_timeout_ms: NonNegativeInt = 2000
     stale_if_error_seconds: NonNegativeInt = 0
+    verifier: PairVerifier = PairVerifier()
     verification: Verification = Verification()
     invalidation_poll_seconds: Annotated[float, Field(ge=0.1, le=300)] = 2.0
     max_pending_writes: PositiveInt = 256
@@ -202,13 +260,21 @@ class Settings(Strict):
 
     listeners: Listeners = Listeners()
     auto_model_name: Name = "MoM"
+    model_aliases: list[Name] = []
+    include_config_models_in_list: bool = True
     default_model: Name
     vllm_endpoints: Annotated[list[Endpoint], Field(min_length=1)]
     models: Annotated[dict[Name, Model], Field(alias="model_config", min_length=1)]
-    categories: list[Category] = []
-    classifier: Classifier = Classifier()
     reasoning_families: dict[str, ReasoningFamily] = {}
     default_reasoning_effort: Literal["low", "medium", "high"] = "medium"
+    classifier: Classifier = Classifier()
+    categories: list[Category] = []
+    signals: Signals = Signals()
+    classifiers: list[CustomClassifier] = []
+    decisions: list[Decision] = []
+    selection: Selection = Selection()
+    session: Session = Session()
+    tools: Tools = Tools()
     encoder: Encoder = Encoder()
     semantic_cache: SemanticCache = SemanticCache()
     limits: Limits = Limits()

@@ -11,9 +11,9 @@ from router_extproc.envoyconf.listener import MESSAGE_TIMEOUT
 from router_extproc.settings.check import (
     MAX_BUDGET_MS,
     MAX_MILVUS_ANSWER_BYTES,
-    REQUEST_FIELDS,
     check_settings,
 )
+from router_extproc.settings.check_pool import REQUEST_FIELDS
 from router_extproc.settings.schema import Settings
 from router_extproc.stores.codec import row_of
 from tests.support.entries import a_partition, an_entry
@@ -67,6 +67,7 @@ def test_the_router_s_deadlines_stay_below_envoy_s(
 ) -> None:
     document = shipped() | {"encoder": {"timeout_ms": analysis}}
     document["semantic_cache"] |= {"lookup_timeout_ms": lookup, "coalesce_timeout_ms": company}
+    document["semantic_cache"]["verifier"] = {"enabled": False}
     message = problems(document)
     assert (message == "") is right
     if not right:
@@ -74,6 +75,17 @@ def test_the_router_s_deadlines_stay_below_envoy_s(
         assert f"semantic_cache.lookup_timeout_ms ({lookup} ms)" in message
         assert f"semantic_cache.coalesce_timeout_ms ({company} ms)" in message
         assert message.endswith("lower one of them")
+
+
+@pytest.mark.parametrize(("enabled", "right"), [(True, False), (False, True)])
+def test_the_verifier_may_take_as_long_again_as_the_analysis(enabled: bool, right: bool) -> None:
+    document = shipped() | {"encoder": {"timeout_ms": 975}}
+    document["semantic_cache"] |= {"lookup_timeout_ms": 50, "coalesce_timeout_ms": 2000}
+    assert problems(document).startswith("encoder.timeout_ms: 975 ms (twice, for the verifier has as much), ")
+    document["semantic_cache"] |= {"enabled": enabled}
+    assert (problems(document) == "") is right
+    document["semantic_cache"] |= {"enabled": True, "verifier": {"enabled": False}}
+    assert problems(document) == ""
 
 
 def test_the_bound_leaves_envoy_a_second() -> None:

@@ -11,25 +11,36 @@ from router_extproc.base.refusals import Uncached
 from router_extproc.caching.policy import CachePolicy, CategoryPolicy, Mode, may_use
 from router_extproc.caching.scope import Credential, Scope, Shared, Tenancy, TrustedHeader
 from router_extproc.exchange.snapshot import Snapshot
-from router_extproc.routing.decide import ReasoningFamily, Route
+from router_extproc.routing.policy import ReasoningFamily, Route
 from router_extproc.settings.compile import compile_snapshot
 from router_extproc.settings.schema import Settings
+from tests.support.phrases import embed
 
 SHIPPED = Path(__file__).parents[3] / "config" / "router.yaml"
 
 
 def compiled(**changes: Any) -> Snapshot:
     document = yaml.safe_load(SHIPPED.read_text()) | changes
-    return compile_snapshot(Settings.model_validate(document), encoder="e1", heads="h1")
+    return snapshot(Settings.model_validate(document))
+
+
+def snapshot(settings: Settings, heads: str = "h1", tenant_key: bytes = b"") -> Snapshot:
+    return compile_snapshot(settings, encoder="e1", heads=heads, embed=embed, tenant_key=tenant_key)
+
+
+def first(plan: Snapshot, category: str) -> Route:
+    return plan.routing.categories[category].candidates[0]
 
 
 def test_categories_become_routes() -> None:
     plan = compiled()
-    assert plan.routing.routes["math"] == Route("qwen3-32b", reasoning=True, effort="medium")
-    assert plan.routing.routes["history"] == Route("qwen3-0.6b")
-    assert plan.routing.default == Route("qwen3-8b")
-    assert plan.routing.families["qwen3-8b"] == ReasoningFamily("chat_template_kwargs", "enable_thinking")
+    assert first(plan, "math") == Route("qwen3-32b", reasoning=True, quality=1.0, cost=0.4 + 1.2)
+    assert first(plan, "history") == Route("qwen3-0.6b", quality=0.6, cost=0.02 + 0.06)
+    assert plan.routing.default.candidates == (Route("qwen3-8b", cost=0.1 + 0.3),)
+    switch = ReasoningFamily("chat_template_kwargs", "enable_thinking")
+    assert plan.routing.models["qwen3-8b"].family == switch
     assert plan.aliases == {"auto", "MoM"}
+    assert compiled(model_aliases=["router"]).aliases == {"auto", "MoM", "router"}
 
 
 def test_the_best_score_wins_and_the_first_of_equals() -> None:
@@ -39,7 +50,13 @@ def test_the_best_score_wins_and_the_first_of_equals() -> None:
         {"model": "qwen3-32b", "score": 0.9},
     ]
     plan = compiled(categories=[{"name": "law", "model_scores": scores}])
-    assert plan.routing.routes == {"law": Route("qwen3-8b", reasoning=True, effort="high")}
+    assert [route.model for route in plan.routing.categories["law"].candidates] == [
+        "qwen3-8b",
+        "qwen3-32b",
+        "qwen3-0.6b",
+    ]
+    best = first(plan, "law")
+    assert (best.reasoning, best.effort, best.quality) == (True, "high", 0.9)
 
 
 def cached(**changes: Any) -> CachePolicy:
@@ -51,7 +68,7 @@ def cached(**changes: Any) -> CachePolicy:
 def test_the_cache_s_policy_is_in_seconds() -> None:
     cache = cached(coalesce_timeout_ms=1500, stale_if_error_seconds=90, verification={"share": 0.25})
     assert cache.enabled
-    assert cache.default == CategoryPolicy(Mode.SEMANTIC, 0.87, 3600.0)
+    assert cache.default == CategoryPolicy(Mode.SEMANTIC, 0.65, 3600.0)
     assert (cache.lookup_timeout, cache.coalesce_timeout, cache.stale_grace) == (0.05, 1.5, 90.0)
     assert (cache.verify_share, cache.candidates, cache.max_temperature) == (0.25, 5, 1.0)
 
@@ -74,7 +91,7 @@ def test_a_category_has_a_cache_policy_of_its_own_where_it_says_so() -> None:
             {"name": "other", "model_scores": scores},
         ]
     ).cache
-    assert plan.of("law") == CategoryPolicy(Mode.OFF, 0.87, 3600.0)
+    assert plan.of("law") == CategoryPolicy(Mode.OFF, 0.65, 3600.0)
     assert plan.of("math") == CategoryPolicy(Mode.EXACT, 0.97, 60.0)
     assert plan.of("health") == CategoryPolicy(Mode.SEMANTIC, 0.0, 3600.0)
     assert plan.of("other") == plan.of("biology") == plan.of("") == plan.default
@@ -103,7 +120,7 @@ def test_nothing_is_shared_unless_the_configuration_says_so() -> None:
 def test_the_tenants_digests_are_keyed() -> None:
     settings = Settings.model_validate(yaml.safe_load(SHIPPED.read_text()))
     keys = (b"", b"0123456789abcdef", b"fedcba9876543210")
-    plans = [compile_snapshot(settings, encoder="e1", heads="h1", tenant_key=key) for key in keys]
+    plans = [snapshot(settings, tenant_key=key) for key in keys]
     headers = Headers.of([("authorization", "Bearer k")])
     assert len({plan.cache.tenancy.of(headers) for plan in plans}) == 3
     assert len({plan.generation for plan in plans}) == 1
@@ -164,5 +181,4 @@ def test_a_category_s_cache_does_not_decide_routing() -> None:
 
 def test_other_heads_are_another_generation() -> None:
     settings = Settings.model_validate(yaml.safe_load(SHIPPED.read_text()))
-    other = compile_snapshot(settings, encoder="e1", heads="h2")
-    assert other.generation != compiled().generation
+    assert snapshot(settings, heads="h2").generation != compiled().generation
