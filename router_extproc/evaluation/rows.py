@@ -50,6 +50,24 @@ class Ask:
     expect: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RoutingRow:
+    """A prompt, and whether the weak and the strong model answered it rightly."""
+
+    text: str = field(repr=False)
+    weak_ok: bool
+    strong_ok: bool
+
+
+class _RoutingRow(msgspec.Struct, frozen=True):
+    text: str | UnsetType = UNSET
+    weak_ok: bool | UnsetType = UNSET
+    strong_ok: bool | UnsetType = UNSET
+    prompt: str | UnsetType = UNSET
+    mixtral: bool | UnsetType = UNSET
+    gpt4: bool | UnsetType = UNSET
+
+
 class _ReplayRow(msgspec.Struct, frozen=True):
     put: str | UnsetType = UNSET
     id: str | int | UnsetType = UNSET
@@ -58,6 +76,7 @@ class _ReplayRow(msgspec.Struct, frozen=True):
 
 
 REPLAY_KEYS = "put and id, or ask and expect"
+ROUTING_KEYS = "text, weak_ok and strong_ok, or prompt, mixtral and gpt4"
 
 
 def read_domain_rows(path: Path) -> list[DomainRow]:
@@ -90,6 +109,25 @@ def read_replay_rows(path: Path) -> list[Put | Ask]:
     if not any(isinstance(step, Ask) for step in steps):
         raise OperatorError(f"{path}: there is no row with the keys ask and expect in it")
     return steps
+
+
+def read_routing_rows(path: Path) -> list[RoutingRow]:
+    """Rows `{"text": ..., "weak_ok": ..., "strong_ok": ...}`, or with RouteLLM's own names for its two
+    models, `{"prompt": ..., "mixtral": ..., "gpt4": ...}`. Raises OperatorError beginning with `FILE:LINE:
+    `, naming the key that is missing."""
+    return [_outcome(path, number, row) for number, row in _read(path, _RoutingRow, ROUTING_KEYS)]
+
+
+def _outcome(path: Path, number: int, row: _RoutingRow) -> RoutingRow:
+    if row.prompt is UNSET:
+        names, values = ("text", "weak_ok", "strong_ok"), (row.text, row.weak_ok, row.strong_ok)
+    else:
+        names, values = ("prompt", "mixtral", "gpt4"), (row.prompt, row.mixtral, row.gpt4)
+    text, weak, strong = values
+    if not isinstance(text, str) or isinstance(weak, UnsetType) or isinstance(strong, UnsetType):
+        missing = next(name for name, value in zip(names, values, strict=True) if value is UNSET)
+        raise OperatorError(f"{path}:{number}: {missing} is missing; a row has the keys {ROUTING_KEYS}")
+    return RoutingRow(text, weak, strong)
 
 
 def _step(row: _ReplayRow) -> Put | Ask | None:
