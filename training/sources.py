@@ -1,4 +1,4 @@
-"""The labelled questions the domain head is fitted on. Owns which rows of which set count as what.
+"""The texts the heads are fitted on. Owns which rows of which set count as what.
 
 The data itself is not part of the project. `README.md` in this folder says where each set comes from.
 """
@@ -51,10 +51,48 @@ MMLU-Pro calls "set a timer" mathematics. 150 rows each is about half of the rar
 MMLU_PRO = ("domain_mmlu_pro.jsonl", "MIT (repository: Apache-2.0)")
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A set whose rows are all of one kind for the complexity head. `cut` ends a text where its answer
+    options begin; at most `rows` are drawn."""
+
+    file: str
+    licence: str
+    key: str
+    rows: int
+    cut: str = "\0"
+
+
+REQUESTS = (
+    Kind("intents_clinc150.jsonl", "CC BY 3.0", "text", 1000),
+    Kind("intents_banking77.jsonl", "CC BY 4.0", "text", 200),
+    Kind("prompts_arc_ARC-Easy-train.jsonl", "CC BY-SA 4.0", "prompt", 800, cut="\n\nAnswer1"),
+)
+"""What nearly never needs a strong model: short commands, questions to a bank, grade-school science."""
+
+ASSIGNMENTS = (Kind("prompts_arena_hard_v2.0.jsonl", "Apache-2.0", "prompt", 750),)
+"""What nearly always does: prompts that were selected because they tell strong models apart."""
+
+
+def draw(folder: Path, generator: np.random.Generator) -> tuple[list[Examples], list[Examples]]:
+    """Plain requests and assignments, drawn at random."""
+    return (
+        [_kind(folder, kind, "weak", generator) for kind in REQUESTS],
+        [_kind(folder, kind, "strong", generator) for kind in ASSIGNMENTS],
+    )
+
+
+def _kind(folder: Path, kind: Kind, label: str, generator: np.random.Generator) -> Examples:
+    rows = read_rows(folder / kind.file)
+    chosen = generator.permutation(len(rows))[: kind.rows].tolist()
+    texts = tuple(str(rows[index][kind.key]).split(kind.cut)[0] for index in chosen)
+    return Examples(f"{folder.name}/{kind.file}", kind.licence, texts, (label,) * len(texts))
+
+
 def mmlu_pro(folder: Path) -> Examples:
     """MMLU-Pro's questions without their options, with their category."""
     file, licence = MMLU_PRO
-    rows = _rows(folder / file)
+    rows = read_rows(folder / file)
     return Examples(
         name=f"{folder.name}/{file}",
         licence=licence,
@@ -65,7 +103,7 @@ def mmlu_pro(folder: Path) -> Examples:
 
 def extra(folder: Path, source: Extra, generator: np.random.Generator) -> tuple[Examples, Examples]:
     """`source.rows` drawn at random for fitting, and up to 500 others for the report."""
-    rows = [row for row in _rows(folder / source.file) if source.keep(row)]
+    rows = [row for row in read_rows(folder / source.file) if source.keep(row)]
     order = generator.permutation(len(rows)).tolist()
     texts = tuple(str(rows[index][source.key]) for index in order)
     fit, rest = texts[: source.rows], texts[source.rows : source.rows + 500]
@@ -76,7 +114,7 @@ def extra(folder: Path, source: Extra, generator: np.random.Generator) -> tuple[
     )
 
 
-def _rows(path: Path) -> list[dict[str, object]]:
+def read_rows(path: Path) -> list[dict[str, object]]:
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:

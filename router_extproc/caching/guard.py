@@ -1,9 +1,11 @@
-"""Do two questions that look alike ask the same thing?
+"""Do two questions that look alike ask the same thing? What words alone can tell.
 
 Sentence vectors place opposites side by side: "enable X" and "disable X" are nearer than many
 paraphrases. This guard compares what vectors blur: numbers, negation, opposites, members of closed
 classes, names, the order of words, quoted text, code, what is asked for, and which words are left when all
 that the texts share is taken away. It refuses when in doubt, because a wrong hit costs more than a miss.
+Some differences are decisive whatever else is said; the others are signs, which count where no verifier reads
+both texts.
 The encoder and the word lists know English; words of other scripts must be the same. The cost is linear in
 the texts.
 """
@@ -12,14 +14,24 @@ from collections.abc import Callable
 from enum import StrEnum
 from itertools import pairwise
 
-from router_extproc.caching.lexicon import CLASSES, FIRM, MINOR, NARROWING, OPPOSITES, TELLING, meaning
+from router_extproc.caching.lexicon import (
+    CLASSES,
+    DENYING,
+    FIRM,
+    MINOR,
+    NARROWING,
+    OPPOSITES,
+    TELLING,
+    meaning,
+)
 from router_extproc.caching.order import order_differs
 from router_extproc.caching.pairing import Pair, negated, side_by_side
 from router_extproc.caching.reading import Reading, read
 
 
 class Difference(StrEnum):
-    """What two texts disagree on."""
+    """What two texts disagree on, for all that is known. The last two are not the guard's: the verifier found
+    them to ask something else, or could not see them whole."""
 
     NUMBER = "number"
     NEGATION = "negation"
@@ -33,13 +45,17 @@ class Difference(StrEnum):
     QUESTION = "question"
     CONTENT = "content"
     ORDER = "order"
+    VERIFIER = "verifier"
+    TOO_LONG = "too_long"
 
 
-def agree(a: str, b: str) -> Difference | None:
-    """The first difference found between two texts, or None when they agree on everything compared."""
+def agree(a: str, b: str, *, firmly: bool = False) -> Difference | None:
+    """The first difference found between two texts, or None when they agree on everything compared.
+    `firmly`: only differences that are decisive are looked for."""
     pair = side_by_side(read(a), read(b))
-    for difference, differs in _CHECKS:
-        if differs(pair):
+    for difference, differs, surely_differs in _CHECKS:
+        check = surely_differs if firmly else differs
+        if check is not None and check(pair):
             return difference
     return None
 
@@ -258,17 +274,35 @@ def _narrows(reading: Reading, heavy: frozenset[str]) -> bool:
     )
 
 
-_CHECKS: tuple[tuple[Difference, Callable[[Pair], bool]], ...] = (
-    (Difference.NUMBER, _numbers_differ),
-    (Difference.OPPOSITE, _opposites_meet),
-    (Difference.NEGATION, _negation_differs),
-    (Difference.CLASS, _classes_differ),
-    (Difference.SCRIPT, _scripts_differ),
-    (Difference.CODE, _code_differs),
-    (Difference.QUOTE, _quotes_differ),
-    (Difference.NAME, _names_differ),
-    (Difference.TENSE, _tense_differs),
-    (Difference.QUESTION, _questions_differ),
-    (Difference.ORDER, order_differs),
-    (Difference.CONTENT, _content_differs),
+def _copies_differ(pair: Pair) -> bool:
+    """The words left over are a change that somebody made on purpose: a text that is otherwise a copy has
+    another word or one more, or a word of a closed class, or one that denies, while little is reworded."""
+    if not _content_differs(pair):
+        return False
+    left = pair.only_a | pair.only_b
+    rewording = _rewording(pair)
+    return (
+        (rewording < 2 and not left <= MINOR)
+        or (rewording < REWORDED and not FIRM.isdisjoint(left))
+        or not (pair.implied or DENYING.isdisjoint(pair.odd_a ^ pair.odd_b))
+    )
+
+
+_Check = Callable[[Pair], bool]
+
+_CHECKS: tuple[tuple[Difference, _Check, _Check | None], ...] = (
+    (Difference.NUMBER, _numbers_differ, _numbers_differ),
+    (Difference.OPPOSITE, _opposites_meet, _opposites_meet),
+    (Difference.NEGATION, _negation_differs, _negation_differs),
+    (Difference.CLASS, _classes_differ, _classes_differ),
+    (Difference.SCRIPT, _scripts_differ, _scripts_differ),
+    (Difference.CODE, _code_differs, _code_differs),
+    (Difference.QUOTE, _quotes_differ, _quotes_differ),
+    (Difference.NAME, _names_differ, _names_differ),
+    (Difference.TENSE, _tense_differs, _tense_differs),
+    (Difference.QUESTION, _questions_differ, None),
+    (Difference.ORDER, order_differs, order_differs),
+    (Difference.CONTENT, _content_differs, _copies_differ),
 )
+"""Each difference, what finds it, and what finds it so surely that a verifier is not asked; None where it
+always is. What the second finds the first finds too."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from math import inf
+from math import exp, inf
 from types import MappingProxyType
 
 import msgspec
@@ -34,11 +34,45 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CategoryPolicy:
-    """`threshold` is the least cosine of a semantic hit; `ttl` is in seconds."""
+    """`threshold` is the least cosine of a semantic hit; `ttl` is in seconds. `frame` stands for what the
+    router itself says in a request beside the client's words, a system prompt for example: an answer given
+    under one frame is never found by meaning under another."""
 
     mode: Mode
     threshold: float
     ttl: float
+    frame: str = ""
+
+
+REFERENCE = 0.8
+"""The cosine at which probabilities of `Consent` are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """How probably a candidate must ask the same, by the verifier, to answer: `sign` where the guard saw a
+    sign of a difference, `plain` where it saw none. Both hold at a cosine of REFERENCE; the nearer the
+    vectors, the less it takes: each 0.01 of cosine lowers the log-odds by a hundredth of `sign_ease` or
+    `plain_ease`.
+
+    `questions_only`: where the guard saw no sign and the two are not both questions, nobody is asked. A
+    verifier that was fitted on questions knows little of orders.
+    """
+
+    sign: float
+    plain: float
+    sign_ease: float = 0.0
+    plain_ease: float = 0.0
+    questions_only: bool = False
+
+    def least(self, similarity: float, *, signed: bool) -> float:
+        """In [0, 1]."""
+        probability = self.sign if signed else self.plain
+        if probability in (0.0, 1.0):
+            return probability
+        ease = self.sign_ease if signed else self.plain_ease
+        odds = probability / (1 - probability) * exp(-ease * (similarity - REFERENCE))
+        return odds / (1 + odds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +84,8 @@ class CachePolicy:
     waits for an identical one under way, 0 for not at all. `candidates` is how many neighbours are asked for,
     so that one the guard refuses hides no good one. `stale_grace`: seconds after its expiry in which an entry
     may stand in for failing models. `verify_share` in [0, 1]: semantic hits that are sent upstream all the
-    same, to compare.
+    same, to compare. `verifier` says what it takes for a second opinion; None where there is no verifier, and
+    the guard alone decides.
     """
 
     enabled: bool
@@ -64,6 +99,7 @@ class CachePolicy:
     candidates: int = 5
     stale_grace: float = 0.0
     verify_share: float = 0.0
+    verifier: "Consent | None" = None
 
     def of(self, category: str) -> CategoryPolicy:
         return self.categories.get(category, self.default)
@@ -200,36 +236,86 @@ def admits(policy: CachePolicy, use: CacheUse, entry: Entry, bounds: Bounds) -> 
     )
 
 
+MAX_DOUBTFUL = 3
+"""How many candidates the verifier is asked about for one request: each may cost a pass."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`hit` answers; `refused` are the differences for which the guard held back candidates above the
-    threshold, and how often."""
+    """`hit` answers. Without one, the first of `doubtful` does that the verifier accepts; they come most
+    similar first. `refused` are the differences for which the guard held back candidates above the threshold,
+    and how often.
+    """
 
     hit: Candidate | None
     refused: Mapping[Difference, int]
+    doubtful: tuple["Doubtful", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Doubtful:
+    """A candidate that answers if the verifier finds at least `least` likely that the two ask the same."""
+
+    candidate: Candidate
+    least: float
 
 
 def choose(
     policy: CachePolicy, use: CacheUse, category: str, candidates: Sequence[Candidate], bounds: Bounds
 ) -> Choice:
-    """The first candidate that may answer, most similar first. `category` is the request's.
+    """The first candidate that may answer, most similar first, by itself or, with a verifier, if it agrees.
+    `category` is the request's. The same text needs no similarity and nobody's consent.
 
     Where the request and the entry belong to different categories, the stricter threshold counts.
     """
     refused: Counter[Difference] = Counter()
-    threshold = policy.of(category).threshold
+    doubtful: list[Doubtful] = []
+    text = use.identity.text
     for candidate in sorted(candidates, key=lambda c: -c.similarity):
-        entry = candidate.entry
-        if entry.text == use.identity.text and admits(policy, use, entry, bounds):
+        if not admits(policy, use, candidate.entry, bounds):
+            continue
+        if candidate.entry.text == text:
             return Choice(candidate, refused)
-        if candidate.similarity < max(threshold, policy.of(entry.category).threshold):
+        if len(doubtful) == MAX_DOUBTFUL or not _near(policy, category, candidate):
             continue
-        if entry.exact_only or not admits(policy, use, entry, bounds):
-            continue
-        if policy.of(entry.category).mode is not Mode.SEMANTIC:
-            continue
-        difference = agree(use.identity.text, entry.text)
-        if difference is None:
+        other, consent = candidate.entry.text, policy.verifier
+        difference = agree(text, other, firmly=consent is not None)
+        if difference is not None:
+            refused[difference] += 1
+        elif consent is None:
             return Choice(candidate, refused)
-        refused[difference] += 1
-    return Choice(None, refused)
+        else:
+            signed = agree(text, other) is not None
+            if not signed and consent.questions_only and not (_is_question(text) and _is_question(other)):
+                return Choice(candidate, refused)
+            doubtful.append(Doubtful(candidate, consent.least(candidate.similarity, signed=signed)))
+    return Choice(None, refused, tuple(doubtful))
+
+
+_ASKING = frozenset(
+    "what what's whats how how's who who's whom whose why when where where's which is are am was were does "
+    "did can could should would will shall may might has have had isn't aren't can't doesn't don't".split()
+)
+"""A sentence that begins with one of these asks something, with a question mark or without."""
+
+
+def _is_question(text: str) -> bool:
+    if not {"?", "\uff1f", "\u061f"}.isdisjoint(text):
+        return True
+    return any(word in _ASKING for word in text.casefold().split()[:3])
+
+
+def _near(policy: CachePolicy, category: str, candidate: Candidate) -> bool:
+    """Whether the entry may be found by meaning, and is similar enough."""
+    entry, own = candidate.entry, policy.of(candidate.entry.category)
+    if entry.exact_only or own.mode is not Mode.SEMANTIC or own.frame != policy.of(category).frame:
+        return False
+    return candidate.similarity >= max(policy.of(category).threshold, own.threshold)
+
+
+def judged(doubtful: Doubtful, probability: float | None) -> Difference | None:
+    """What the verifier's word on a candidate makes of it: a difference, or None when it may answer. None for
+    a probability means that the two texts were too long to be judged."""
+    if probability is None:
+        return Difference.TOO_LONG
+    return None if probability >= doubtful.least else Difference.VERIFIER

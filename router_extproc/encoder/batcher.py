@@ -4,8 +4,8 @@ Owns waiting, fairness, overload and shutdown. Knows nothing of onnxruntime or t
 keeps the event loop free (the run and the tokeniser release the interpreter's lock).
 
 Whatever waits when the thread becomes free goes to it in one hop, first come first served; nothing waits
-for a batch to fill. Within the hop each text is run alone (see `session` for the figures) and answered
-at once; a text whose caller has gone meanwhile is skipped.
+for a batch to fill. Within the hop each job, a text to be analysed or a pair to be compared, is run alone
+(see `session` for the figures) and answered at once; one whose caller has gone meanwhile is skipped.
 """
 
 import asyncio
@@ -14,7 +14,9 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from math import isfinite
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -25,7 +27,7 @@ from router_extproc.ports import PortError
 from router_extproc.routing.analysis import Analysis, Timings
 
 DRAIN_SECONDS = 5.0
-"""How long `close` waits for the text that is being run: a hundred times what the longest takes."""
+"""How long `close` waits for the job that is being run: a hundred times what the longest takes."""
 
 
 class Encoder(Protocol):
@@ -43,12 +45,27 @@ class Head(Protocol):
     def probabilities(self, vector: Vector) -> Mapping[str, float]: ...
 
 
+class TextHead(Protocol):
+    """A judgement of the text itself. Called from the worker thread."""
+
+    def probabilities(self, text: str) -> Mapping[str, float]: ...
+
+
+class Comparer(Protocol):
+    """What the queue needs of `verifier.CrossEncoder`. Called from the worker thread."""
+
+    def same(self, text: str, other: str) -> float | None: ...
+
+
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A text and who waits for its analysis."""
+    """A job and who waits for what it brings. `work` is given the time at which the job came."""
 
-    text: str = field(repr=False)
-    answer: asyncio.Future[Analysis]
+    work: Callable[[float], Any] = field(repr=False)
+    answer: asyncio.Future[Any]
     since: float
 
 
@@ -62,14 +79,19 @@ class BatchingAnalyst:
         max_queue: int = 256,
         worker: Executor | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        text_heads: Mapping[str, TextHead] | None = None,
+        verifier: Comparer | None = None,
     ) -> None:
-        """`max_queue` bounds the texts that wait or run. `worker` must run one job at a time; by default
-        it is a thread of this object's own. `clock` gives seconds, for the timings only."""
+        """`heads` judge the vector, `text_heads` the text; no name is in both. `max_queue` bounds the jobs
+        that wait or run. `worker` must run one job at a time; by default it is a thread of this object's
+        own. `clock` gives seconds, for the timings only."""
         self._encoder = encoder
         self._heads = heads
+        self._text_heads = text_heads or {}
         self._max_queue = max_queue
         self._worker = worker or ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._clock = clock
+        self._verifier = verifier
         self._queue: dict[_Waiting, None] = {}
         self._running: list[_Waiting] = []
         self._pending = 0
@@ -81,13 +103,21 @@ class BatchingAnalyst:
     def encoder(self) -> str:
         return self._encoder.encoder
 
+    def add_heads(self, on_vector: Mapping[str, Head], on_text: Mapping[str, TextHead]) -> None:
+        """Judge by these too from now on; one of the same name takes the other's place."""
+        self.replace_heads({**self._heads, **on_vector}, {**self._text_heads, **on_text})
+
+    def replace_heads(self, on_vector: Mapping[str, Head], on_text: Mapping[str, TextHead]) -> None:
+        """Judge by these only from now on."""
+        self._heads, self._text_heads = on_vector, on_text
+
     async def start(self) -> None:
         """Begin to serve. May be called once."""
         self._open = True
         self._serving = asyncio.create_task(self._serve(), name="encoder-queue")
 
     async def close(self) -> None:
-        """Fail whoever waits with UNAVAILABLE and end the thread after the text it is at. May be called
+        """Fail whoever waits with UNAVAILABLE and end the thread after the job it is at. May be called
         twice."""
         self._open = False
         for waiting in (*self._queue, *self._running):
@@ -101,16 +131,27 @@ class BatchingAnalyst:
     async def analyse(self, text: str) -> Analysis:
         """Raises PortError: OVERLOADED at once when the queue is full, UNAVAILABLE before `start` and
         after `close`, INVALID when the encoder gives no usable vector. Safe to cancel."""
+        return await self._wait(partial(self._analyse, text))
+
+    async def same(self, text: str, other: str) -> float | None:
+        """Raises PortError as `analyse` does: INVALID when the verifier gives no probability, UNAVAILABLE
+        also when there is no verifier. Safe to cancel."""
+        if self._verifier is None:
+            raise PortError(Failure.UNAVAILABLE, "there is no verifier")
+        return await self._wait(partial(self._compare, self._verifier, text, other))
+
+    async def _wait(self, work: Callable[[float], T]) -> T:
         if not self._open:
             raise PortError(Failure.UNAVAILABLE, "the encoder is not running")
         if self._pending >= self._max_queue:
-            raise PortError(Failure.OVERLOADED, f"{self._max_queue} texts wait for the encoder")
-        waiting = _Waiting(text, asyncio.get_running_loop().create_future(), self._clock())
+            raise PortError(Failure.OVERLOADED, f"{self._max_queue} jobs wait for the encoder")
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(work, answer, self._clock())
         self._pending += 1
         self._queue[waiting] = None
         self._arrived.set()
         try:
-            return await waiting.answer
+            return await answer
         finally:
             # Under overload callers time out: their places must not count against those who still wait.
             self._pending -= 1
@@ -133,20 +174,27 @@ class BatchingAnalyst:
             if waiting.answer.done():
                 continue
             try:
-                analysis = self._analyse(waiting)
+                result = waiting.work(waiting.since)
             except BaseException as error:
                 loop.call_soon_threadsafe(_fail, waiting.answer, _for_caller(error))
             else:
-                loop.call_soon_threadsafe(_answer, waiting.answer, analysis)
+                loop.call_soon_threadsafe(_answer, waiting.answer, result)
 
-    def _analyse(self, waiting: _Waiting) -> Analysis:
+    def _compare(self, verifier: Comparer, text: str, other: str, since: float) -> float | None:
+        probability = verifier.same(text, other)
+        if probability is not None and not (isfinite(probability) and 0 <= probability <= 1):
+            raise PortError(Failure.INVALID, "the verifier gave something that is no probability")
+        return probability
+
+    def _analyse(self, text: str, since: float) -> Analysis:
         taken = self._clock()
-        tokens = self._encoder.tokenise(waiting.text)
+        tokens = self._encoder.tokenise(text)
         tokenised = self._clock()
         vector = self._encoder.run(tokens)
         if not np.isfinite(vector).all():
             raise PortError(Failure.INVALID, "the encoder gave a vector that is not finite")
         heads = {name: head.probabilities(vector) for name, head in self._heads.items()}
+        heads |= {name: head.probabilities(text) for name, head in self._text_heads.items()}
         ran = self._clock()
         return Analysis(
             vector=vector,
@@ -155,7 +203,7 @@ class BatchingAnalyst:
             tokens=len(tokens.ids),
             truncated=tokens.truncated,
             timings=Timings(
-                queue=1e3 * (taken - waiting.since),
+                queue=1e3 * (taken - since),
                 tokenise=1e3 * (tokenised - taken),
                 run=1e3 * (ran - tokenised),
             ),
@@ -169,11 +217,11 @@ def _for_caller(error: BaseException) -> Exception:
     return PortError(Failure.INVALID, f"the encoder failed ({type(error).__name__})")
 
 
-def _answer(answer: asyncio.Future[Analysis], analysis: Analysis) -> None:
+def _answer(answer: asyncio.Future[Any], result: object) -> None:
     with suppress(asyncio.InvalidStateError):  # the caller has gone
-        answer.set_result(analysis)
+        answer.set_result(result)
 
 
-def _fail(answer: asyncio.Future[Analysis], error: Exception) -> None:
+def _fail(answer: asyncio.Future[Any], error: Exception) -> None:
     with suppress(asyncio.InvalidStateError):  # the caller has gone
         answer.set_exception(error)

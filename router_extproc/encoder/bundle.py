@@ -1,7 +1,7 @@
-"""A bundle: the folder with everything the encoder needs at run time, and its identity.
+"""A bundle: the folder with everything the encoder and the verifier need at run time, and its identity.
 
 Owns the folder's layout, its manifest and its checksums, building and placing it. Knows nothing of
-inference. Building needs the base weights and a second of CPU, no network and no PyTorch.
+inference. Building needs the base weights and two seconds of CPU, no network and no PyTorch.
 """
 
 import hashlib
@@ -21,14 +21,16 @@ import safetensors.numpy
 from router_extproc.base.digest import digest
 from router_extproc.base.errors import ModelError
 from router_extproc.encoder import fetch
+from router_extproc.encoder.adapter import VERIFIER_WEIGHTS, Adapter, adapter_id, load_adapter
 from router_extproc.encoder.fetch import Say
-from router_extproc.encoder.graph import Precision, Shape, build
+from router_extproc.encoder.graph import Precision, Shape, build, build_verifier
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+VERIFIER = "verifier.onnx"
 COPIED = (fetch.CONFIG, fetch.TOKENIZER, fetch.TOKENIZER_CONFIG, fetch.SPECIAL_TOKENS)
-FILES = (MODEL, *COPIED)
+FILES = (MODEL, VERIFIER, *COPIED)
 ENCODING = "clean-1"
 """Version of what `session` does around the graph (cutting, special tokens): part of the identity."""
 
@@ -37,8 +39,9 @@ REBUILD = "build it again with `router-extproc models build`"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`manifest.json`. `files` maps each file's name to its SHA-256; `builders` names the versions of the
-    libraries that made it, for support: the bytes do not depend on them."""
+    """`manifest.json`. `files` maps each file's name to its SHA-256; `verifier` is that of the weights which
+    the verifier was built from; `builders` names the versions of the libraries that made it, for support: the
+    bytes do not depend on them."""
 
     format: int
     encoder: str
@@ -49,14 +52,17 @@ class Manifest:
     max_positions: int
     files: Mapping[str, str]
     builders: Mapping[str, str]
+    verifier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle. Equal `encoder` (`[a-z0-9-]`, at most 26 characters) means equal files."""
+    """A verified bundle. Equal `encoder` (`[a-z0-9-]`, at most 26 characters) means equal vectors, and equal
+    `verifier` that it was built from the same weights."""
 
     folder: Path
     encoder: str
+    verifier: str
     base_revision: str
     dimension: int
     max_positions: int
@@ -64,6 +70,10 @@ class Bundle:
     @property
     def model(self) -> Path:
         return self.folder / MODEL
+
+    @property
+    def verifier_model(self) -> Path:
+        return self.folder / VERIFIER
 
 
 class _Config(msgspec.Struct, frozen=True):
@@ -104,14 +114,15 @@ def build_bundle(source: Path, target: Path, say: Say, precision: Precision = Pr
     Raises ModelError.
     """
     base = {file.name: fetch.read_verified(source, file) for file in fetch.BASE_FILES}
+    adapter = load_adapter(VERIFIER_WEIGHTS, fetch.BASE_REVISION)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
         raise ModelError(f"{target.parent}: cannot write the bundle here ({error.strerror})") from None
     try:
-        say(f"building the {precision} graph")
-        _write(work, base, precision)
+        say(f"building the {precision} graphs")
+        _write(work, base, adapter, precision)
         # Checked before it is placed: at the target another build may be taking its place by then.
         bundle = replace(load_bundle(work), folder=target)
         say(f"placing the bundle in {target}")
@@ -124,16 +135,23 @@ def build_bundle(source: Path, target: Path, say: Say, precision: Precision = Pr
     return bundle
 
 
-def _write(folder: Path, base: Mapping[str, bytes], precision: Precision) -> None:
+def _write(folder: Path, base: Mapping[str, bytes], adapter: Adapter, precision: Precision) -> None:
     config = msgspec.json.decode(base[fetch.CONFIG], type=_Config)
-    shape = Shape(
-        config.hidden_size, config.num_hidden_layers, config.num_attention_heads, config.layer_norm_eps
-    )
-    graph = build(safetensors.numpy.load(base[fetch.WEIGHTS]), shape, precision)
+    shape = shape_of(base[fetch.CONFIG])
+    weights = safetensors.numpy.load(base[fetch.WEIGHTS])
+    graph = build(weights, shape, precision)
     (folder / MODEL).write_bytes(graph.SerializeToString(deterministic=True))
+    graph = build_verifier(adapter.weights(weights), shape, precision)
+    (folder / VERIFIER).write_bytes(graph.SerializeToString(deterministic=True))
     for name in COPIED:
         (folder / name).write_bytes(base[name])
     write_manifest(folder, precision, config.hidden_size, config.max_position_embeddings)
+
+
+def shape_of(config: bytes) -> Shape:
+    """The sizes that the base model's `config.json` tells."""
+    found = msgspec.json.decode(config, type=_Config)
+    return Shape(found.hidden_size, found.num_hidden_layers, found.num_attention_heads, found.layer_norm_eps)
 
 
 def write_manifest(folder: Path, precision: Precision, dimension: int, max_positions: int) -> None:
@@ -149,6 +167,7 @@ def write_manifest(folder: Path, precision: Precision, dimension: int, max_posit
         max_positions=max_positions,
         files=files,
         builders={"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
+        verifier=adapter_id(VERIFIER_WEIGHTS),
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
 
@@ -174,9 +193,10 @@ def _place(work: Path, target: Path) -> None:
 
 def _holds_the_same(work: Path, target: Path) -> bool:
     try:
-        return load_bundle(target).encoder == load_bundle(work).encoder
+        there, made = load_bundle(target), load_bundle(work)
     except ModelError:
         return False
+    return there == replace(made, folder=target)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -187,11 +207,14 @@ def load_bundle(folder: Path) -> Bundle:
     for name in FILES:
         if _sha256(folder / name) != manifest.files[name]:
             raise ModelError(f"{folder / name}: the checksum is not the manifest's; {REBUILD}")
+    if manifest.verifier != adapter_id(VERIFIER_WEIGHTS):
+        raise ModelError(f"{folder}: the bundle was made with another verifier; {REBUILD}")
     if manifest.encoder != encoder_id(manifest.files):
         raise ModelError(f"{folder / MANIFEST}: the identity does not follow from the files; {REBUILD}")
     return Bundle(
         folder=folder,
         encoder=manifest.encoder,
+        verifier=manifest.verifier,
         base_revision=manifest.base_revision,
         dimension=manifest.dimension,
         max_positions=manifest.max_positions,

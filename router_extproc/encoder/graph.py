@@ -1,7 +1,8 @@
-"""The sentence encoder as an ONNX graph, made from BERT weights with numpy alone.
+"""The sentence encoder and the verifier as ONNX graphs, made from BERT weights with numpy alone.
 
 Owns the arithmetic: which operators, which precision, how a text's token vectors become one sentence
-vector. Knows nothing of files, tokenisers or sessions. The same weights always give the same bytes.
+vector, or one probability. Knows nothing of files, tokenisers or sessions. The same weights always give
+the same bytes.
 
 The operators of domain `com.microsoft` are onnxruntime's fused ones, documented in its ContribOperators.
 Architecture: Devlin et al. 2019 (BERT); pooling: Reimers and Gurevych 2019 (masked mean, unit length).
@@ -27,6 +28,10 @@ IR_VERSION = 9
 INPUT_IDS = "input_ids"
 ATTENTION_MASK = "attention_mask"
 SENTENCE = "sentence"
+SAME = "same"
+HEAD_WEIGHT = "head.weight"
+HEAD_BIAS = "head.bias"
+"""The verifier's linear unit among its weights: (dimension,) and (1,)."""
 
 WEIGHT_LEVELS = 64
 """Largest magnitude of a quantised weight. On processors without VNNI, onnxruntime multiplies unsigned by
@@ -75,13 +80,19 @@ def build(weights: Weights, shape: Shape, precision: Precision) -> onnx.ModelPro
     Raises ModelError naming the first tensor that is missing.
     """
     graph = _Graph(weights, shape, precision)
-    graph.add("Cast", [INPUT_IDS], "ids", to=TensorProto.INT32)
-    graph.add("Cast", [ATTENTION_MASK], "mask", to=TensorProto.INT32)
-    hidden = graph.embeddings()
-    for layer in range(shape.layers):
-        hidden = graph.transformer_layer(layer, hidden)
-    graph.mean_pooling(hidden)
-    return graph.model()
+    graph.mean_pooling(graph.token_vectors())
+    return graph.model("sentence-encoder", SENTENCE, shape.dimension)
+
+
+def build_verifier(weights: Weights, shape: Shape, precision: Precision) -> onnx.ModelProto:
+    """The verifier over pairs of texts joined to one sequence: inputs as for `build`, to float32 `same`
+    (batch, 1), the probability that the two ask the same. `weights` hold the linear unit too.
+
+    Raises ModelError naming the first tensor that is missing.
+    """
+    graph = _Graph(weights, shape, precision)
+    graph.first_token(graph.token_vectors())
+    return graph.model("verifier", SAME, 1)
 
 
 @dataclass(slots=True)
@@ -114,9 +125,18 @@ class _Graph:
         )
         return output
 
+    def token_vectors(self) -> str:
+        """The last layer's output, (batch, sequence, dimension)."""
+        self.add("Cast", [INPUT_IDS], "ids", to=TensorProto.INT32)
+        self.add("Cast", [ATTENTION_MASK], "mask", to=TensorProto.INT32)
+        hidden = self.embeddings()
+        for layer in range(self.shape.layers):
+            hidden = self.transformer_layer(layer, hidden)
+        return hidden
+
     def embeddings(self) -> str:
-        """Word plus position plus segment 0, normalised. A single sentence is all segment 0, so that row
-        is added to the positions once, here."""
+        """Word plus position plus segment 0, normalised. Everything is segment 0, the verifier's second text
+        too, so that row is added to the positions once, here."""
         table = self.weight("embeddings.word_embeddings.weight")
         position = self.weight("embeddings.position_embeddings.weight")
         position = position + self.weight("embeddings.token_type_embeddings.weight")[0]
@@ -201,13 +221,23 @@ class _Graph:
         self.add("Squeeze", ["sum.row", "one"], "sum")
         self.add("LpNormalization", ["sum"], SENTENCE, axis=-1, p=2)
 
-    def model(self) -> onnx.ModelProto:
+    def first_token(self, hidden: str) -> None:
+        """A linear unit over the vector of [CLS], and the logistic function. It stays in floats: it is one
+        column, and the one whose error nothing evens out."""
+        self.add("Gather", [hidden, "zero"], "first.row", axis=1)
+        self.add("Squeeze", ["first.row", "one"], "first.vector")
+        weight = self.constant(HEAD_WEIGHT, self.weight(HEAD_WEIGHT).reshape(-1, 1))
+        self.add("MatMul", ["first.vector", weight], "first.product")
+        self.add("Add", ["first.product", self.named(HEAD_BIAS)], "logit")
+        self.add("Sigmoid", ["logit"], SAME)
+
+    def model(self, name: str, output: str, width: int) -> onnx.ModelProto:
         inputs = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
-            for name in (INPUT_IDS, ATTENTION_MASK)
+            helper.make_tensor_value_info(each, TensorProto.INT64, ["batch", "sequence"])
+            for each in (INPUT_IDS, ATTENTION_MASK)
         ]
-        output = helper.make_tensor_value_info(SENTENCE, TensorProto.FLOAT, ["batch", self.shape.dimension])
-        graph = helper.make_graph(self.nodes, "sentence-encoder", inputs, [output], self.initialisers)
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", width])]
+        graph = helper.make_graph(self.nodes, name, inputs, outputs, self.initialisers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="router-extproc"

@@ -62,13 +62,14 @@ class SentenceEncoder:
         self.dimension = bundle.dimension
         self.max_tokens = options.max_tokens
         self._max_characters = options.max_tokens * CHARACTERS_PER_TOKEN
-        self._tokeniser = _load_tokeniser(bundle, options.max_tokens)
-        self._session = _load_session(bundle.model, options.threads)
+        self._tokeniser = load_tokeniser(bundle)
+        self._tokeniser.enable_truncation(options.max_tokens)
+        self._session = load_session(bundle.model, options.threads)
 
     def tokenise(self, text: str) -> Tokens:
         """At most `max_tokens` ids. The cost is bounded whatever the length of `text`."""
         cut = text[: self._max_characters]
-        encoding = self._tokeniser.encode(_without_surrogates(cut))
+        encoding = self._tokeniser.encode(without_surrogates(cut))
         truncated = len(cut) < len(text) or len(encoding.overflowing) > 0
         return Tokens(ids=tuple(encoding.ids), truncated=truncated)
 
@@ -145,14 +146,15 @@ def _check_vector(vector: Vector, dimension: int) -> None:
         raise ModelError(f"the self-test got a vector of length {length:.3f}, expected 1")
 
 
-def _without_surrogates(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """JSON may carry half of a surrogate pair, which is no character and which the tokeniser refuses."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _load_tokeniser(bundle: Bundle, max_tokens: int) -> Tokenizer:
-    """The fast tokeniser beneath transformers' own. Reading it through transformers applies the bundle's
-    files as the model's authors meant them; the wrapper itself is not needed on the hot path."""
+def load_tokeniser(bundle: Bundle) -> Tokenizer:
+    """The fast tokeniser beneath transformers' own, one of the caller's own that neither pads nor truncates.
+    Reading it through transformers applies the bundle's files as the model's authors meant them; the wrapper
+    itself is not needed on the hot path."""
     silence = logging.getLogger("transformers")
     silence.addFilter(_no_advice)
     try:
@@ -170,7 +172,7 @@ def _load_tokeniser(bundle: Bundle, max_tokens: int) -> Tokenizer:
     # ("[SEP]") is text like any other: it must not act as the end of the sentence.
     fast: Tokenizer = Tokenizer.from_str(tokeniser.backend_tokenizer.to_str())
     fast.no_padding()
-    fast.enable_truncation(max_tokens)
+    fast.no_truncation()
     fast.encode_special_tokens = True
     return fast
 
@@ -180,7 +182,7 @@ def _no_advice(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("PyTorch was not found")
 
 
-def _load_session(model: Path, threads: int) -> onnxruntime.InferenceSession:
+def load_session(model: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

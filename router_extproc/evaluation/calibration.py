@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router_extproc.evaluation.curve import Figures, figures, ratio
-from router_extproc.evaluation.judge import EXACT
+from router_extproc.evaluation.judge import EXACT, LOWEST
 
-CANDIDATES = tuple(round(0.5 + 0.005 * step, 3) for step in range(100))
+CANDIDATES = tuple(round(LOWEST + 0.005 * step, 3) for step in range(100))
 """The thresholds tried: below 0.5 sentences have little in common, and finer steps would fit the sample."""
 
 Z95 = 1.959964

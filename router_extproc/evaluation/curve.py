@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from router_extproc.evaluation.judge import Nearest, Verdict
+from router_extproc.evaluation.judge import LOWEST, Nearest, Verdict
 
-THRESHOLDS = (*(round(0.5 + 0.025 * step, 3) for step in range(20)), 0.99)
+THRESHOLDS = (*(round(LOWEST + 0.025 * step, 3) for step in range(20)), 0.99)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,12 @@
 """What the semantic cache would answer to a question: by its own rule, as configured and for every threshold.
 
 Owns how a question of an evaluation becomes a request and an entry of the cache. Whether an entry may answer
-is asked of `caching.policy`, so that nothing is measured that is not what runs. Knows no store and no model.
+is asked of `caching.policy`, so that nothing is measured that is not what runs. Knows no store and no model:
+the verifier is a function.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -20,12 +22,21 @@ from router_extproc.caching.policy import (
     CachePolicy,
     CacheUse,
     CategoryPolicy,
+    Choice,
     Mode,
     by_meaning,
     choose,
     exact_only,
+    judged,
     may_use,
 )
+
+LOWEST = 0.5
+"""The least threshold that is looked at: below, sentences have little in common, and the verifier need not be
+asked."""
+
+Same = Callable[[str, str], float | None]
+"""The verifier: (text, other) to the probability that an answer to `other` serves `text`."""
 
 TENANT = "evaluation"
 BOUNDS = Bounds(Marks(), at=0.0)
@@ -58,8 +69,8 @@ NOTHING = Nearest(-inf, None)
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """`shipped` is what the configured cache answers, None for nothing, and `refused` the differences for
-    which the guard held back candidates there. `guarded` and `bare` hold for one threshold for every
-    category, with the guard and without it."""
+    which candidates were held back there. `guarded` and `bare` hold for one threshold for every category,
+    with guard and verifier and without both."""
 
     shipped: str | None
     refused: Mapping[Difference, int]
@@ -73,10 +84,15 @@ SILENT = Verdict(None, {}, NOTHING, NOTHING)
 class Judge:
     """The cache's rule for first turns without a system message, tools or parameters."""
 
-    def __init__(self, policy: CachePolicy) -> None:
-        """`policy` need not be enabled: what is measured is what it would do."""
+    def __init__(self, policy: CachePolicy, same: Same | None = None) -> None:
+        """`policy` need not be enabled: what is measured is what it would do. `same` may be called from
+        several threads; ValueError without it where `policy` has a verifier."""
+        if same is None and policy.verifier is not None:
+            raise ValueError("a policy with a verifier cannot be judged without one")
         self.policy = replace(policy, enabled=True)
-        everything = CategoryPolicy(Mode.SEMANTIC, threshold=-1.0, ttl=inf)
+        self._same = same
+        lowest = -1.0 if policy.verifier is None else min(LOWEST, policy.default.threshold)
+        everything = CategoryPolicy(Mode.SEMANTIC, threshold=lowest, ttl=inf)
         self._anything = replace(self.policy, default=everything, categories={})
 
     def identity(self, text: str) -> Identity:
@@ -126,8 +142,9 @@ class Judge:
             candidates if by_meaning(use, Mode.SEMANTIC, truncated=question.truncated) is None else []
         )
         allowed = exact or (anything if own.mode is Mode.SEMANTIC else [])
-        shipped = choose(self.policy, use, question.category, allowed, BOUNDS)
-        guarded = choose(self._anything, use, "", anything, BOUNDS).hit
+        said: dict[str, float | None] = {}
+        shipped = self._settled(choose(self.policy, use, question.category, allowed, BOUNDS), use, said)
+        guarded = self._settled(choose(self._anything, use, "", anything, BOUNDS), use, said).hit
         open_to_meaning = [each for each in anything if exact or not each.entry.exact_only]
         bare = max(open_to_meaning, key=lambda each: each.similarity, default=None)
         return Verdict(
@@ -140,6 +157,19 @@ class Judge:
     def use(self, question: Question) -> CacheUse:
         """What a request with `question` may do with the cache, by what is known before it is analysed."""
         return CacheUse(self.identity(question.text), FREE, exact_only(question.text, {}, later=False))
+
+    def _settled(self, choice: Choice, use: CacheUse, said: dict[str, float | None]) -> Choice:
+        """`choice` once the verifier was asked where it is in doubt. `said` keeps its answers to this use."""
+        refused = Counter(choice.refused)
+        for doubtful in choice.doubtful:
+            other = doubtful.candidate.entry.text
+            if other not in said and self._same is not None:
+                said[other] = self._same(use.identity.text, other)
+            difference = judged(doubtful, said[other])
+            if difference is None:
+                return Choice(doubtful.candidate, refused)
+            refused[difference] += 1
+        return Choice(choice.hit, refused)
 
 
 def _nearest(question: Question, candidate: Candidate | None) -> Nearest:

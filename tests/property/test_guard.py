@@ -28,6 +28,13 @@ def test_likely_words_in_any_order_are_compared_alike_from_both_sides(a: str, b:
     assert agree(a, b) == agree(b, a)
 
 
+@given(TEXTS, TEXTS)
+def test_what_is_decisive_is_a_difference_in_any_case(a: str, b: str) -> None:
+    """A verifier may let more through, never less."""
+    assert agree(a, b, firmly=True) is None or agree(a, b) is not None
+    assert agree(a, b, firmly=True) == agree(b, a, firmly=True)
+
+
 @given(st.permutations("who was born in Oslo in the year 1950 and not in Rome to and from".split()))
 def test_the_order_of_words_is_compared_alike_from_both_sides(words: list[str]) -> None:
     text = "who was born in Oslo in the year 1950 and not in Rome to and from"

@@ -143,7 +143,52 @@ def test_differences_are_found_from_both_sides(a: str, b: str, kind: Difference)
 
 
 def test_every_difference_has_an_example() -> None:
-    assert {kind for _, _, kind in DIFFERENT} == set(Difference)
+    """But for those that the verifier finds."""
+    assert {kind for _, _, kind in DIFFERENT} == set(Difference) - {Difference.VERIFIER, Difference.TOO_LONG}
+
+
+SIGNS = {Difference.QUESTION, Difference.CONTENT}
+"""What may be left to the verifier, where there is one."""
+
+
+@pytest.mark.parametrize(("a", "b", "kind"), DIFFERENT)
+def test_what_is_decisive_stays_so_where_the_verifier_decides_the_rest(
+    a: str, b: str, kind: Difference
+) -> None:
+    assert agree(a, b, firmly=True) in ({None, Difference.CONTENT} if kind in SIGNS else {kind})
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ("How long do you boil lobster?", "How long do you boil crab?"),
+        ("List files in a directory", "List hidden files in a directory"),
+        ("What should I eat when I have gout?", "What should I avoid eating when I have gout?"),
+    ],
+)
+def test_a_change_to_what_is_otherwise_a_copy_is_decisive(a: str, b: str) -> None:
+    assert agree(a, b, firmly=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (
+            "What is the cheapest way to send money abroad?",
+            "How do I transfer cash to another country at the lowest cost?",
+        ),
+        ("Where was the wheel invented?", "When was the wheel invented?"),
+        ("What can I do so that my resume stands out?", "How do I write a resume that people notice?"),
+    ],
+)
+def test_what_is_worded_otherwise_is_left_to_the_verifier(a: str, b: str) -> None:
+    assert agree(a, b) is not None
+    assert agree(a, b, firmly=True) is None
+
+
+@pytest.mark.parametrize(("a", "b"), SAME)
+def test_texts_without_a_difference_have_no_decisive_one(a: str, b: str) -> None:
+    assert agree(a, b, firmly=True) is None
 
 
 def test_a_reworded_text_may_exchange_words_and_a_copied_one_may_not() -> None:

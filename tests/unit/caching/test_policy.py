@@ -19,12 +19,15 @@ from router_extproc.caching.policy import (
     CachePolicy,
     CacheUse,
     CategoryPolicy,
+    Consent,
+    Doubtful,
     Mode,
     Refused,
     admits,
     by_meaning,
     choose,
     exact_only,
+    judged,
     may_record,
     may_store,
     may_use,
@@ -220,6 +223,80 @@ def test_what_the_guard_held_back_is_counted_and_nothing_else() -> None:
     assert choice.refused == {Difference.NUMBER: 2, Difference.NEGATION: 1}
 
 
+VERIFYING = replace(POLICY, verifier=Consent(0.5, 0.0))
+
+
+def proposed(*candidates: Candidate) -> tuple[str | None, list[str], dict[Difference, int]]:
+    """With a verifier: the id of what answers, of what the verifier is asked about, and what was refused."""
+    choice = choose(VERIFYING, USE, "", candidates, NOW)
+    hit = choice.hit.entry.id if choice.hit else None
+    return hit, [each.candidate.entry.id for each in choice.doubtful], dict(choice.refused)
+
+
+def test_with_a_verifier_nothing_answers_in_other_words_unasked() -> None:
+    assert proposed(Candidate(PARAPHRASE, 1.0)) == (None, ["paraphrase"], {})
+
+
+def test_the_same_words_need_no_verifier_whatever_is_more_similar() -> None:
+    assert proposed(Candidate(PARAPHRASE, 1.0), Candidate(SAME, 0.2)) == ("same", [], {})
+
+
+def test_the_verifier_is_asked_about_few_and_the_most_similar_first() -> None:
+    many = [Candidate(replace(PARAPHRASE, id=f"p{tenths}"), tenths / 1000) for tenths in (901, 950, 920, 999)]
+    assert proposed(*many) == (None, ["p999", "p950", "p920"], {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "similarity"),
+    [
+        ({}, 0.849),
+        ({"category": "strict"}, 0.949),
+        ({"category": "exact"}, 1.0),
+        ({"category": "off"}, 1.0),
+        ({"exact_only": True}, 1.0),
+        ({"partition": "another"}, 1.0),
+        ({"expires_at": AT}, 1.0),
+    ],
+)
+def test_the_verifier_is_not_asked_about_what_could_not_answer(
+    changes: dict[str, Any], similarity: float
+) -> None:
+    assert proposed(Candidate(replace(PARAPHRASE, **changes), similarity)) == (None, [], {})
+
+
+def test_with_a_verifier_only_decisive_differences_are_refused_unasked() -> None:
+    doubtful = replace(PARAPHRASE, text="Why add 2 and 2?")
+    assert choose(POLICY, USE, "", [Candidate(doubtful, 0.9)], NOW).refused != {}
+    found = proposed(Candidate(OTHER, 0.99), Candidate(doubtful, 0.9))
+    assert found == (None, ["paraphrase"], {Difference.NUMBER: 1})
+
+
+@pytest.mark.parametrize(
+    ("probability", "difference"),
+    [
+        (None, Difference.TOO_LONG),
+        (0.0, Difference.VERIFIER),
+        (0.499, Difference.VERIFIER),
+        (0.5, None),
+        (1.0, None),
+    ],
+)
+def test_the_verifier_accepts_from_its_threshold_on(
+    probability: float | None, difference: Difference | None
+) -> None:
+    assert judged(Doubtful(Candidate(PARAPHRASE, 0.9), 0.5), probability) is difference
+
+
+def test_where_the_guard_saw_nothing_the_verifier_can_only_veto() -> None:
+    signs = replace(PARAPHRASE, text="Why add 2 and 2?", id="signs")
+    candidates = [Candidate(PARAPHRASE, 0.9), Candidate(signs, 0.89)]
+    choice = choose(replace(POLICY, verifier=Consent(0.5, 0.1)), USE, "", candidates, NOW)
+    assert [(each.candidate.entry.id, each.least) for each in choice.doubtful] == [
+        ("paraphrase", 0.1),
+        ("signs", 0.5),
+    ]
+
+
 DONE = Completion("m", "Four.", "stop")
 
 
@@ -280,3 +357,48 @@ def test_a_media_type_has_no_parameters_and_no_case() -> None:
 def test_a_category_without_a_policy_has_the_default() -> None:
     assert POLICY.of("law") is POLICY.of("") is POLICY.default
     assert POLICY.of("exact").mode is Mode.EXACT
+
+
+CONSENT = Consent(sign=0.95, plain=0.88, sign_ease=12.0, plain_ease=40.0, questions_only=True)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_the_nearer_the_vectors_the_less_a_verifier_must_say(signed: bool) -> None:
+    least = [CONSENT.least(similarity, signed=signed) for similarity in (0.7, 0.8, 0.9, 1.0)]
+    assert least == sorted(least, reverse=True)
+    assert least[1] == pytest.approx(0.95 if signed else 0.88)
+    assert all(0 < each < 1 for each in least)
+    assert Consent(1.0, 0.0).least(0.9, signed=signed) == (1.0 if signed else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("texts", "asked"),
+    [
+        (("What is two plus two?", "What's two plus two?"), True),
+        (("Add two and two.", "Please add two and two."), False),
+    ],
+)
+def test_a_verifier_of_questions_is_not_asked_about_orders_without_a_sign(
+    texts: tuple[str, str], asked: bool
+) -> None:
+    use = replace(USE, identity=replace(USE.identity, text=texts[0]))
+    found = Candidate(replace(entry("p"), text=texts[1]), 0.9)
+    choice = choose(replace(POLICY, verifier=CONSENT), use, "", [found], NOW)
+    assert (choice.hit is None, len(choice.doubtful)) == (asked, int(asked))
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        ("how do vaccines work", True),
+        ("Hi, what is inflation", True),
+        ("How do I reset it? Thanks", True),
+        ("Reset my password", False),
+        ("Please add two and two.", False),
+    ],
+)
+def test_a_question_is_one_without_its_mark_too(text: str, asks: bool) -> None:
+    mine = replace(USE, identity=replace(USE.identity, text=text))
+    found = Candidate(replace(entry("p"), text=text + " "), 0.9)
+    choice = choose(replace(POLICY, verifier=CONSENT), mine, "", [found], NOW)
+    assert (bool(choice.doubtful), choice.hit is None) == (asks, asks)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -73,6 +73,26 @@ class CertainHead:
         return {"yes": float(vector[0])}
 
 
+class LengthHead:
+    def probabilities(self, text: str) -> Mapping[str, float]:
+        return {"long": 1.0} if len(text) > 4 else {"long": 0.0}
+
+
+class EchoVerifier:
+    """A text asks the same as itself. `seen` lists the pairs that were compared."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+
+    def same(self, text: str, other: str) -> float | None:
+        self.seen.append((text, other))
+        if text == "bug":
+            raise ZeroDivisionError
+        if text == "rust":
+            raise PanicError
+        return {"nan": float("nan"), "more": 1.5, "long": None}.get(text, float(text == other))
+
+
 class Ticks:
     """A clock that advances a millisecond at each look."""
 
@@ -90,11 +110,20 @@ class Bench:
     def __init__(self, max_queue: int = 8) -> None:
         self.worker, self.model = ManualWorker(), EchoEncoder()
         heads = {"domain": CertainHead()}
-        self.analyst = BatchingAnalyst(self.model, heads, max_queue, self.worker, Ticks())
+        self.verifier = EchoVerifier()
+        self.analyst = BatchingAnalyst(
+            self.model, heads, max_queue, self.worker, Ticks(), verifier=self.verifier
+        )
 
     async def ask(self, *texts: str) -> "list[asyncio.Task[Analysis]]":
         """Tasks that have entered the queue, or have been refused."""
         tasks = [asyncio.create_task(self.analyst.analyse(text)) for text in texts]
+        await asyncio.sleep(0)
+        return tasks
+
+    async def compare(self, *pairs: tuple[str, str]) -> "list[asyncio.Task[float | None]]":
+        """Like `ask`, for pairs."""
+        tasks = [asyncio.create_task(self.analyst.same(*pair)) for pair in pairs]
         await asyncio.sleep(0)
         return tasks
 
@@ -105,14 +134,17 @@ class Bench:
             self.worker.release()
 
 
-async def _failure(task: "asyncio.Task[Analysis]") -> Failure:
+async def _failure(task: "asyncio.Task[Any]") -> Failure:
     async with asyncio.timeout(DEADLINE):
         with pytest.raises(PortError) as caught:
             await task
     return caught.value.reason
 
 
-async def _answer(task: "asyncio.Task[Analysis]") -> Analysis:
+T = TypeVar("T")
+
+
+async def _answer(task: "asyncio.Task[T]") -> T:
     async with asyncio.timeout(DEADLINE):
         return await task
 
@@ -128,6 +160,19 @@ async def test_an_analysis_carries_what_the_encoder_and_the_heads_said() -> None
     spent = analysis.timings
     assert [spent.queue, spent.tokenise, spent.run] == pytest.approx([1.0, 1.0, 1.0])
     await bench.analyst.close()
+
+
+async def test_heads_on_the_text_see_all_of_it_beside_those_on_the_vector() -> None:
+    worker = ManualWorker()
+    text_heads = {"length": LengthHead()}
+    analyst = BatchingAnalyst(EchoEncoder(), {"domain": CertainHead()}, 8, worker, text_heads=text_heads)
+    await analyst.start()
+    task = asyncio.create_task(analyst.analyse("hello"))
+    async with asyncio.timeout(DEADLINE):
+        await worker.submitted.wait()
+        worker.release()
+    assert (await _answer(task)).heads == {"domain": {"yes": 1.0}, "length": {"long": 1.0}}
+    await analyst.close()
 
 
 async def test_what_waits_is_served_in_order_of_arrival_in_one_hop() -> None:
@@ -280,3 +325,67 @@ async def test_closing_twice_is_harmless() -> None:
     await bench.analyst.start()
     await bench.analyst.close()
     await bench.analyst.close()
+
+
+async def test_pairs_and_texts_share_one_queue_in_order_of_arrival() -> None:
+    bench = Bench(max_queue=3)
+    await bench.analyst.start()
+    (text,) = await bench.ask("a")
+    await bench.worker.submitted.wait()
+    same, other, refused = await bench.compare(("b", "b"), ("b", "c"), ("d", "d"))
+    assert await _failure(refused) is Failure.OVERLOADED
+    await bench.serve()
+    await bench.serve()
+    await _answer(text)
+    assert (await _answer(same), await _answer(other)) == (1.0, 0.0)
+    assert bench.verifier.seen == [("b", "b"), ("b", "c")]
+    await bench.analyst.close()
+
+
+async def test_a_pair_too_long_to_judge_has_no_probability() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    (task,) = await bench.compare(("long", "a"))
+    await bench.serve()
+    assert await _answer(task) is None
+    await bench.analyst.close()
+
+
+@pytest.mark.parametrize("text", ["nan", "more", "rust"])
+async def test_what_is_no_probability_is_invalid(text: str) -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    bad, good = await bench.compare((text, "a"), ("a", "a"))
+    await bench.serve()
+    assert await _failure(bad) is Failure.INVALID
+    assert await _answer(good) == 1.0
+    await bench.analyst.close()
+
+
+async def test_a_bug_of_the_verifier_reaches_the_caller_it_hit_and_nobody_else() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    bad, good = await bench.compare(("bug", "a"), ("a", "a"))
+    await bench.serve()
+    with pytest.raises(ZeroDivisionError):
+        await _answer(bad)
+    assert await _answer(good) == 1.0
+    await bench.analyst.close()
+
+
+async def test_a_pair_whose_caller_has_gone_is_not_judged() -> None:
+    bench = Bench()
+    await bench.analyst.start()
+    gone, stays = await bench.compare(("a", "b"), ("c", "c"))
+    gone.cancel()
+    await bench.serve()
+    assert await _answer(stays) == 1.0
+    assert bench.verifier.seen == [("c", "c")]
+    await bench.analyst.close()
+
+
+async def test_without_a_verifier_nothing_is_judged() -> None:
+    analyst = BatchingAnalyst(EchoEncoder(), {}, worker=ManualWorker())
+    await analyst.start()
+    assert await _failure(asyncio.create_task(analyst.same("a", "a"))) is Failure.UNAVAILABLE
+    await analyst.close()

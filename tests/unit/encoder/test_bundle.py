@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from router_extproc.base.errors import ModelError
+from router_extproc.encoder.adapter import VERIFIER_WEIGHTS, adapter_id
 from router_extproc.encoder.bundle import (
     FILES,
     MANIFEST,
     MODEL,
+    VERIFIER,
     build_bundle,
     default_folder,
     encoder_id,
@@ -33,6 +35,8 @@ def folder(tmp_path: Path) -> Path:
 def test_an_intact_bundle_loads(folder: Path) -> None:
     bundle = load_bundle(folder)
     assert (bundle.dimension, bundle.max_positions, bundle.model) == (384, 512, folder / MODEL)
+    assert bundle.verifier_model == folder / VERIFIER
+    assert bundle.verifier == adapter_id(VERIFIER_WEIGHTS)
 
 
 def test_the_identity_fits_the_name_of_a_collection() -> None:
@@ -64,6 +68,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
         ("format", 99, "another version"),
         ("files", {"../../etc/passwd": "0"}, "another version"),
         ("encoder", "minilm-l6-v2-000000000000", "identity does not follow"),
+        ("verifier", "0" * 64, "made with another verifier; build it again"),
         ("dimension", "wide", "not a bundle's manifest"),
     ],
 )
@@ -72,6 +77,19 @@ def test_a_manifest_that_lies_is_refused(folder: Path, key: str, value: object, 
     (folder / MANIFEST).write_text(json.dumps(manifest | {key: value}))
     with pytest.raises(ModelError, match=message):
         load_bundle(folder)
+
+
+def test_a_bundle_from_before_there_was_a_verifier_is_another_version_s(folder: Path) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    del manifest["verifier"], manifest["files"][VERIFIER]
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"format": 1}))
+    with pytest.raises(ModelError, match="another version; build it again"):
+        load_bundle(folder)
+
+
+def test_the_verifier_is_no_part_of_the_vectors_identity() -> None:
+    """Or a verifier that was fitted again would empty every cache."""
+    assert encoder_id(SUMS) == encoder_id(SUMS | {VERIFIER: "f" * 64})
 
 
 def test_an_absent_bundle_names_the_cure(tmp_path: Path) -> None:

@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from router_extproc.base.errors import ModelError
-from router_extproc.encoder.graph import WEIGHT_LEVELS, Precision, Shape, build, quantise
+from router_extproc.encoder.graph import (
+    HEAD_BIAS,
+    HEAD_WEIGHT,
+    WEIGHT_LEVELS,
+    Precision,
+    Shape,
+    build,
+    build_verifier,
+    quantise,
+)
 from tests.unit.encoder.tiny import SHAPE, tiny_weights
 
 
@@ -37,12 +47,22 @@ def test_a_weight_that_is_not_finite_is_refused() -> None:
 
 @pytest.mark.parametrize("precision", list(Precision))
 def test_equal_weights_give_equal_bytes(precision: Precision) -> None:
-    graphs = [
-        build(tiny_weights(seed), SHAPE, precision).SerializeToString(deterministic=True)
-        for seed in (1, 1, 2)
-    ]
-    assert graphs[0] == graphs[1]
-    assert graphs[0] != graphs[2]
+    for make, weights in ((build, tiny_weights), (build_verifier, with_head)):
+        graphs = [
+            make(weights(seed), SHAPE, precision).SerializeToString(deterministic=True) for seed in (1, 1, 2)
+        ]
+        assert graphs[0] == graphs[1]
+        assert graphs[0] != graphs[2]
+
+
+def with_head(seed: int) -> dict[str, NDArray[np.float32]]:
+    head = {HEAD_WEIGHT: np.ones(SHAPE.dimension, np.float32), HEAD_BIAS: np.zeros(1, np.float32)}
+    return tiny_weights(seed) | head
+
+
+def test_a_verifier_needs_its_linear_unit() -> None:
+    with pytest.raises(ModelError, match=r"tensor head\.weight is missing"):
+        build_verifier(tiny_weights(1), SHAPE, Precision.FP32)
 
 
 def test_a_missing_tensor_is_named() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.guard import Difference
-from router_extproc.caching.policy import Mode, choose
+from router_extproc.caching.policy import Consent, Mode, choose
 from router_extproc.evaluation.judge import BOUNDS, EXACT, NOTHING, SILENT, Judge, Nearest, Question, Verdict
 from tests.unit.evaluation.questions import policy, question
 
@@ -125,3 +125,46 @@ def test_what_ships_is_what_the_cache_chooses(
         assert (found.shipped is not None) == (choice.hit is not None and judge.may_use(asked.text))
     else:
         assert found.shipped is None
+
+
+VERIFYING = replace(policy(), verifier=Consent(0.5, 0.5))
+REWORDED = "How is sourdough bread baked?"
+
+
+def judging(**said: float | None) -> tuple[Judge, list[tuple[str, str]]]:
+    """A verifier that says `said` by the held text's first letter, else 0.9; and what it was asked."""
+    asked: list[tuple[str, str]] = []
+
+    def same(text: str, other: str) -> float | None:
+        asked.append((text, other))
+        return said.get(other[0], 0.9)
+
+    return Judge(VERIFYING, same), asked
+
+
+def test_the_verifier_is_asked_what_the_router_would_ask_and_once_for_both_verdicts() -> None:
+    judge, asked = judging()
+    found = verdict(judge, question(ASKED), (question(HELD), 0.9), (question(NUMBER), 0.97))
+    assert found == Verdict(HELD, {Difference.NUMBER: 1}, Nearest(0.9, HELD), Nearest(0.97, NUMBER))
+    assert asked == [(ASKED, HELD)]
+
+
+@pytest.mark.parametrize(("said", "kind"), [(0.49, Difference.VERIFIER), (None, Difference.TOO_LONG)])
+def test_what_the_verifier_refuses_answers_at_no_threshold(said: float | None, kind: Difference) -> None:
+    judge, _ = judging(W=said)
+    found = verdict(judge, question(ASKED), (question(HELD), 0.9))
+    assert found == Verdict(None, {kind: 1}, NOTHING, Nearest(0.9, HELD))
+    after = verdict(judge, question(ASKED), (question(HELD), 0.9), (question(REWORDED), 0.86))
+    assert (after.shipped, after.guarded) == (REWORDED, Nearest(0.86, REWORDED))
+
+
+def test_the_verifier_is_asked_about_nothing_that_no_curve_shows() -> None:
+    judge, asked = judging()
+    assert verdict(judge, question(ASKED), (question(HELD), 0.49)).guarded is NOTHING
+    assert verdict(judge, question(ASKED), (question(ASKED), 1.0)).shipped == ASKED
+    assert asked == []
+
+
+def test_a_policy_with_a_verifier_cannot_be_judged_without_one() -> None:
+    with pytest.raises(ValueError, match="cannot be judged"):
+        Judge(VERIFYING)
