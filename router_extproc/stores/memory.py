@@ -81,18 +81,14 @@ class MemoryStore:
     async def nearest(
         self, partition: str, vector: Vector, limit: int, at: float, within: float = math.inf
     ) -> Sequence[Candidate]:
-        self._check(vector)
+        check_vector(vector, self._dimension)
         block = self._blocks.get(partition)
         if block is None or limit < 1:
             return []
         found = block.nearest(np.ascontiguousarray(vector, dtype=np.float32), limit, at)
         if found:
-            self._order.use(found[0][0])
-        entries = self._entries
-        return [
-            Candidate(entries[each], score if -1.0 <= score <= 1.0 else math.copysign(1.0, score))
-            for each, score in found
-        ]
+            self._order.use(found[0].entry.id)
+        return found
 
     async def put(self, entry: Entry) -> None:
         """PortError(INVALID): larger than the whole store, or a vector of another shape or not finite."""
@@ -100,7 +96,7 @@ class MemoryStore:
 
     def insert(self, entry: Entry) -> list[str]:
         """Store or replace; the ids of the entries given up for it. PortError(INVALID) as for `put`."""
-        self._check(entry.vector)
+        check_vector(entry.vector, self._dimension)
         size = size_of(entry)
         if size > self._max_bytes:
             raise PortError(
@@ -214,11 +210,8 @@ class MemoryStore:
         block = self._blocks.get(entry.partition)
         if block is not None and entry.id in block:
             block.remove(entry.id)
-            if not block.ids:
+            if not block.entries:
                 del self._blocks[entry.partition]
-
-    def _check(self, vector: Vector) -> None:
-        check_vector(vector, self._dimension)
 
 
 def check_vector(vector: Vector, dimension: int) -> None:

@@ -1,5 +1,7 @@
 """A block with a graph answers as brute force does, whatever came and went."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,13 +31,18 @@ def filled(count: int) -> tuple[Block, dict[str, Entry]]:
     return block, held
 
 
+def nearest(block: Block, vector: Vector, limit: int, at: float) -> list[tuple[str, float]]:
+    """Ids and similarities of what the block finds."""
+    return [(each.entry.id, each.similarity) for each in block.nearest(vector, limit, at)]
+
+
 def recall(block: Block, held: dict[str, Entry]) -> float:
     """Share of the held entries near which a query finds the best answer."""
     ids, matrix = list(held), np.array([entry.vector for entry in held.values()])
     right = 0
     for number, vector in enumerate(matrix):
         query = between(vector, a_vector(2 * 10**6 + number, DIMENSION), 0.9)
-        [(found, score)] = block.nearest(query, 1, NOW)
+        [(found, score)] = nearest(block, query, 1, NOW)
         scores = matrix @ query
         assert score == pytest.approx(float(scores[ids.index(found)]), abs=1e-6)
         right += score >= scores.max() - 1e-6
@@ -97,9 +104,29 @@ def test_the_same_question_written_again_takes_no_slot() -> None:
 def test_a_new_expiry_counts_although_the_vector_is_the_same() -> None:
     block, _ = filled(200)
     block.write(entry_of(3, expires_at=NOW + 1))
-    near = dict(block.nearest(entry_of(3).vector, 3, NOW + 0.5))
+    near = dict(nearest(block, entry_of(3).vector, 3, NOW + 0.5))
     assert entry_of(3).id in near
-    assert entry_of(3).id not in dict(block.nearest(entry_of(3).vector, 3, NOW + 1))
+    assert entry_of(3).id not in dict(nearest(block, entry_of(3).vector, 3, NOW + 1))
+
+
+@pytest.mark.parametrize("count", [20, 200])
+def test_the_newest_of_what_was_written_for_a_question_is_found(count: int) -> None:
+    block, held = filled(count)
+    again, other = list(held.values())[3], list(held.values())[7]
+    newer = replace(again, created_at=NOW + 1)
+    moved = replace(other, created_at=NOW + 1, vector=-other.vector)
+    block.write(newer)
+    block.write(moved)
+    assert block.nearest(newer.vector, 1, NOW)[0].entry is newer
+    assert block.nearest(moved.vector, 1, NOW)[0].entry is moved
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_a_similarity_is_never_beyond_one(count: int) -> None:
+    block, _ = filled(count)
+    long = np.float32(1 + 1e-5) * entry_of(0).vector
+    assert block.nearest(long, 1, NOW)[0].similarity == 1.0
+    assert min(each.similarity for each in block.nearest(-long, count, NOW)) == -1.0
 
 
 @pytest.mark.parametrize("dead", [1, 30, 190])
@@ -117,7 +144,7 @@ def test_expired_rows_are_not_found_and_hide_no_live_one(dead: int) -> None:
     assert block.is_indexed
     scores = {entry.id: float(np.dot(entry.vector, query)) for entry in live}
     best = sorted(scores.values(), reverse=True)[:5]
-    found = block.nearest(query, 5, NOW + 1)
+    found = nearest(block, query, 5, NOW + 1)
     assert [score for _, score in found] == pytest.approx(best, abs=1e-6)
     assert all(scores[each] == pytest.approx(score, abs=1e-6) for each, score in found)
 
@@ -131,7 +158,7 @@ def test_removed_rows_hide_no_live_one() -> None:
     for entry in crowd:
         block.remove(entry.id)
     best = sorted((float(np.dot(each.vector, query)) for each in held.values()), reverse=True)[:5]
-    assert [score for _, score in block.nearest(query, 5, NOW)] == pytest.approx(best, abs=1e-6)
+    assert [score for _, score in nearest(block, query, 5, NOW)] == pytest.approx(best, abs=1e-6)
 
 
 def test_a_block_that_shrinks_gives_its_graph_up_and_gets_one_again_when_it_grows() -> None:
@@ -151,7 +178,7 @@ def test_a_block_that_shrinks_gives_its_graph_up_and_gets_one_again_when_it_grow
 
 def test_a_limit_above_what_is_held_returns_all_that_live() -> None:
     block, held = filled(100)
-    found = block.nearest(a_vector(1, DIMENSION), 500, NOW)
+    found = nearest(block, a_vector(1, DIMENSION), 500, NOW)
     assert {each for each, _ in found} == set(held)
     assert len(found) == len(held)
 
@@ -166,4 +193,4 @@ def test_rows_removed_while_the_graph_is_built_never_enter_it() -> None:
             entry = an_entry(HERE, entry.text, vector=-entry.vector, expires_at=entry.expires_at)
             block.write(entry)
     for entry in gone:
-        assert {each for each, _ in block.nearest(entry.vector, 5, NOW)} <= set(held)
+        assert {each for each, _ in nearest(block, entry.vector, 5, NOW)} <= set(held)

@@ -43,6 +43,31 @@ def test_an_empty_graph_finds_nothing_and_a_small_one_all_it_has() -> None:
     assert graph.nearest(a_vector(1, DIMENSION), 4).tolist() == [7]
 
 
+def test_an_answer_is_the_askers_own() -> None:
+    vectors = clustered(400)
+    graph = graph_of(vectors)
+    first = graph.nearest(vectors[0], 8)
+    kept = first.copy()
+    for vector in vectors:
+        graph.nearest(vector, 8)
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_it_answers_whatever_was_asked_for_before() -> None:
+    vectors = clustered(400)
+    graph = graph_of(vectors)
+    for count in (1, 400, 3, 1000, 8):
+        found = graph.nearest(vectors[5], count).tolist()
+        assert found[0] == 5
+        assert len(found) == len(set(found)) == min(count, 400)
+
+
+def test_a_vector_with_gaps_between_its_numbers_is_refused() -> None:
+    graph = graph_of(clustered(8))
+    with pytest.raises(ValueError, match="contiguous"):
+        graph.nearest(np.repeat(a_vector(1, DIMENSION), 2)[::2], 4)
+
+
 def test_a_dropped_row_is_never_found() -> None:
     vectors = clustered(400)
     graph = graph_of(vectors)
