@@ -8,6 +8,8 @@ from envoy_data_plane.google.protobuf import Any
 
 from router_extproc.envoyconf.topology import HostPort, UnixPath
 
+OWNER_ONLY = 0o600
+
 
 def address(of: HostPort | UnixPath) -> core.Address:
     match of:
@@ -17,8 +19,24 @@ def address(of: HostPort | UnixPath) -> core.Address:
             return core.Address(pipe=core.Pipe(path=path))
 
 
+def private_socket(path: str) -> core.Address:
+    """A Unix socket to listen on that only Envoy's own user may connect to."""
+    return core.Address(pipe=core.Pipe(path=path, mode=OWNER_ONLY))
+
+
 def extension(name: str, config: betterproto2.Message) -> core.TypedExtensionConfig:
     return core.TypedExtensionConfig(name=name, typed_config=Any.pack(config))
+
+
+def watched_file(folder: str, name: str) -> core.ConfigSource:
+    """The file `name` of `folder`, read again whenever something in the folder is replaced by renaming: a
+    file, or the link by which a mounted ConfigMap is exchanged."""
+    return core.ConfigSource(
+        path_config_source=core.PathConfigSource(
+            path=f"{folder}/{name}", watched_directory=core.WatchedDirectory(path=folder)
+        ),
+        resource_api_version=core.ApiVersion.V3,
+    )
 
 
 def stat_name(name: str) -> str:

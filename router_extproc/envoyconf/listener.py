@@ -1,11 +1,13 @@
 """The listener of a topology: how a client's request is received, shown to the router and given a route."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from envoy_data_plane.envoy.config.accesslog import v3 as accesslog
 from envoy_data_plane.envoy.config.common.mutation_rules import v3 as mutation_rules
 from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.listener import v3 as listener
+from envoy_data_plane.envoy.config.route import v3 as route
 from envoy_data_plane.envoy.extensions.access_loggers.stream import v3 as stream_log
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as ext_proc
 from envoy_data_plane.envoy.extensions.filters.http.router import v3 as http_router
@@ -14,11 +16,22 @@ from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutatio
 from envoy_data_plane.google.protobuf import Any, Struct
 
 from router_extproc.base.names import INTERNAL
-from router_extproc.envoyconf.addresses import address, extension
+from router_extproc.envoyconf.addresses import address, extension, watched_file
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
 from router_extproc.envoyconf.local_replies import local_replies
-from router_extproc.envoyconf.routes import IDLE_TIMEOUT, routes
+from router_extproc.envoyconf.routes import IDLE_TIMEOUT, ROUTE_CONFIGURATION
 from router_extproc.envoyconf.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesFile:
+    """The routes are in the file `name` of `folder`, which Envoy watches."""
+
+    folder: str
+    name: str
+
+
+Routes = route.RouteConfiguration | RoutesFile
 
 STAT_PREFIX = "router"
 
@@ -43,18 +56,21 @@ ACCESS_LOG_FIELDS = {
     "duration": "%DURATION%",
     "upstream_host": "%UPSTREAM_HOST%",
     "upstream_cluster": "%UPSTREAM_CLUSTER_RAW%",
+    # Why a connection failed: here a certificate that was refused shows.
+    "upstream_failure": "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
     "upstream_local_address": "%UPSTREAM_LOCAL_ADDRESS%",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "selected_model": "%REQ(X-SELECTED-MODEL)%",
 }
-"""The field names of vLLM Semantic Router's access log, and Envoy's reason for the response code."""
+"""The field names of vLLM Semantic Router's access log, Envoy's reason for the response code, and its reason
+for a failed connection."""
 
 
-def client_listener(topology: Topology) -> listener.Listener:
+def client_listener(topology: Topology, routes: Routes) -> listener.Listener:
     """The listener that clients connect to."""
     manager = listener.Filter(
         name="envoy.filters.network.http_connection_manager",
-        typed_config=Any.pack(_connection_manager(topology)),
+        typed_config=Any.pack(_connection_manager(topology, routes)),
     )
     return listener.Listener(
         name="clients",
@@ -65,12 +81,13 @@ def client_listener(topology: Topology) -> listener.Listener:
     )
 
 
-def _connection_manager(topology: Topology) -> hcm.HttpConnectionManager:
+def _connection_manager(topology: Topology, routes: Routes) -> hcm.HttpConnectionManager:
     router = hcm.HttpFilter(name="envoy.filters.http.router", typed_config=Any.pack(http_router.Router()))
     processor = hcm.HttpFilter(name="envoy.filters.http.ext_proc", typed_config=Any.pack(_processor()))
     return hcm.HttpConnectionManager(
         stat_prefix=STAT_PREFIX,
-        route_config=routes(topology),
+        route_config=routes if isinstance(routes, route.RouteConfiguration) else None,
+        rds=_rds(routes) if isinstance(routes, RoutesFile) else None,
         http_filters=[processor, router],
         # The upstream's Server field, or none: the proxy adds nothing of its own.
         server_header_transformation=hcm.HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
@@ -96,6 +113,11 @@ def _connection_manager(topology: Topology) -> hcm.HttpConnectionManager:
             hcm.HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD
         ),
     )
+
+
+def _rds(routes: RoutesFile) -> hcm.Rds:
+    source = watched_file(routes.folder, routes.name)
+    return hcm.Rds(route_config_name=ROUTE_CONFIGURATION, config_source=source)
 
 
 def _strip_internal_headers(topology: Topology) -> early.HeaderMutation:

@@ -16,10 +16,17 @@ in for a failing model; its details (`cache_...`) tell it apart."""
 TOO_LARGE = "request_payload_too_large"
 """Envoy's response code details when a buffered body exceeds the limit; the router's own have its words."""
 
+NO_KEY = "failed_to_inject_credential"
+NOT_SERVED = "direct_response"
+"""Envoy's response code details of a request to a provider whose key is not there, and of a route that
+answers by itself."""
+
 
 def local_replies(max_body_bytes: int) -> hcm.LocalReplyConfig:
     """`max_body_bytes` is the limit that the refusal of a larger body names."""
-    return hcm.LocalReplyConfig(mappers=[_too_large(max_body_bytes), _upstream_failed()])
+    return hcm.LocalReplyConfig(
+        mappers=[_too_large(max_body_bytes), _no_key(), _not_served(), _upstream_failed()]
+    )
 
 
 def _too_large(max_body_bytes: int) -> hcm.ResponseMapper:
@@ -27,6 +34,23 @@ def _too_large(max_body_bytes: int) -> hcm.ResponseMapper:
     return hcm.ResponseMapper(
         filter=_cel(f"response.code_details == '{TOO_LARGE}'"),
         body_format_override=_error(message, "invalid_request_error", TOO_LARGE),
+    )
+
+
+def _no_key() -> hcm.ResponseMapper:
+    """Envoy answers 401, which a client would take for a fault of its own key."""
+    message = "The gateway has no API key for this model's provider."
+    return hcm.ResponseMapper(
+        filter=_cel(f"response.code_details == '{NO_KEY}'"),
+        status_code=503,
+        body_format_override=_error(message, "api_error", "upstream_failed"),
+    )
+
+
+def _not_served() -> hcm.ResponseMapper:
+    return hcm.ResponseMapper(
+        filter=_cel(f"response.code_details == '{NOT_SERVED}'"),
+        body_format_override=_error("%LOCAL_REPLY_BODY%", "invalid_request_error", "unknown_url"),
     )
 
 

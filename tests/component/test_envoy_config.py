@@ -15,7 +15,7 @@ import pytest
 
 from router_extproc.base.names import INTERNAL, SELECTED_MODEL
 from router_extproc.envoyconf.render import render_envoy
-from router_extproc.envoyconf.topology import Endpoint, HostPort, Topology, UnixPath
+from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, UnixPath
 from tests.support.envoy import EnvoyProcess
 from tests.support.processes import free_port
 from tests.support.processor import processor
@@ -37,8 +37,8 @@ def topology(default: int, other: int, ext_proc: HostPort | UnixPath | None = No
         listener=HostPort("127.0.0.1", 0),
         ext_proc=ext_proc or HostPort("127.0.0.1", free_port()),
         models={
-            "org/other-1.5b": (Endpoint("127.0.0.1", other),),
-            "default": (Endpoint("localhost", default),),
+            "org/other-1.5b": Model((Endpoint("127.0.0.1", other),)),
+            "default": Model((Endpoint("localhost", default),)),
         },
         default_model="default",
         max_body_bytes=MIB,
@@ -120,7 +120,7 @@ async def test_envoy_accepts_every_form_of_address_and_odd_names(tmp_path: Path)
     plan = Topology(
         listener=HostPort("::", 8801),
         ext_proc=UnixPath("/run/router.sock"),
-        models=dict.fromkeys(names, servers),
+        models=dict.fromkeys(names, Model(servers)),
         default_model="y",
         max_body_bytes=256 * MIB,
         admin=HostPort("127.0.0.1", 19000),
@@ -307,7 +307,8 @@ async def test_a_dead_server_costs_no_request_and_duplicates_none(
     async with processor("127.0.0.1:0", "default") as port:
         plan = topology(default.port, other.port, HostPort("127.0.0.1", port))
         servers = (Endpoint("127.0.0.1", free_port()), Endpoint("127.0.0.1", default.port))
-        async with EnvoyProcess(replace(plan, models={**plan.models, "default": servers})) as envoy:
+        models = {**plan.models, "default": Model(servers)}
+        async with EnvoyProcess(replace(plan, models=models)) as envoy:
             for number in range(12):
                 async with post(client, envoy, {"number": number}) as response:
                     assert response.status == 200

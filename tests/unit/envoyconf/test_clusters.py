@@ -9,17 +9,42 @@ from router_extproc.envoyconf.clusters import (
     EXT_PROC_CLUSTER,
     HTTP_PROTOCOL_OPTIONS,
     buffer_limit,
-    clusters,
+    ext_proc_cluster,
     model_cluster,
+    model_clusters,
 )
-from router_extproc.envoyconf.topology import Endpoint, HostPort, Topology, UnixPath
+from router_extproc.envoyconf.topology import (
+    Endpoint,
+    HealthCheck,
+    HostPort,
+    KeyFromEnvironment,
+    Model,
+    Tls,
+    Topology,
+    UnixPath,
+)
 from tests.unit.envoyconf.shipped import SHIPPED
 
 DEFAULT_BREAKER = 1024
 
 
+SECURE = Tls("/ca.pem", "api.example.com")
+
+
+def clusters(topology: Topology) -> list[Cluster]:
+    return [ext_proc_cluster(topology), *model_clusters(topology).values()]
+
+
 def cluster_of(topology: Topology, name: str) -> Cluster:
     return next(each for each in clusters(topology) if each.name == name)
+
+
+def only(model: Model) -> Topology:
+    return replace(SHIPPED, models={"m": model}, default_model="m")
+
+
+def cluster_for(*endpoints: Endpoint) -> Cluster:
+    return cluster_of(only(Model(endpoints)), "model:m")
 
 
 def protocol_of(cluster: Cluster) -> HttpProtocolOptions:
@@ -81,9 +106,7 @@ def test_no_cluster_has_the_default_circuit_breakers() -> None:
 def test_names_are_resolved_and_addresses_are_not(
     hosts: tuple[str, ...], expected: ClusterDiscoveryType
 ) -> None:
-    endpoints = tuple(Endpoint(host, 8000) for host in hosts)
-    topology = replace(SHIPPED, models={"m": endpoints}, default_model="m")
-    assert cluster_of(topology, "model:m").type == expected
+    assert cluster_for(*(Endpoint(host, 8000) for host in hosts)).type == expected
 
 
 @pytest.mark.parametrize(
@@ -101,15 +124,67 @@ def test_the_router_may_have_a_name_an_address_or_a_path(
 
 
 def test_endpoints_share_a_model_by_weight() -> None:
-    endpoints = (Endpoint("10.0.0.1", 8000, 3), Endpoint("10.0.0.2", 8001))
-    cluster = cluster_of(replace(SHIPPED, models={"m": endpoints}, default_model="m"), "model:m")
+    cluster = cluster_for(Endpoint("10.0.0.1", 8000, 3), Endpoint("10.0.0.2", 8001))
     assert cluster.lb_policy == ClusterLbPolicy.LEAST_REQUEST
     assert cluster.load_assignment is not None
     (locality,) = cluster.load_assignment.endpoints
     assert [host.load_balancing_weight for host in locality.lb_endpoints] == [3, 1]
 
 
-def test_a_server_is_never_taken_out_for_internal_errors() -> None:
-    detection = cluster_of(SHIPPED, "model:qwen3-8b").outlier_detection
-    assert detection is not None
-    assert (detection.enforcing_consecutive_5xx, detection.enforcing_success_rate) == (0, 0)
+def test_http_2_is_negotiated_where_every_server_speaks_tls_and_nowhere_else() -> None:
+    secure, plain = Endpoint("a", 443, tls=SECURE), Endpoint("b", 8000)
+    assert protocol_of(cluster_for(secure, secure)).auto_config is not None
+    for mixed in (cluster_for(secure, plain), cluster_for(plain)):
+        options = protocol_of(mixed)
+        assert options.auto_config is None
+        assert options.explicit_http_config is not None
+
+
+def test_a_handshake_is_given_more_time_than_a_connection() -> None:
+    plain, secure = cluster_for(Endpoint("b", 80)), cluster_for(Endpoint("a", 443, tls=SECURE))
+    assert plain.connect_timeout is not None
+    assert secure.connect_timeout is not None
+    assert plain.connect_timeout < secure.connect_timeout
+
+
+def test_dead_servers_are_asked_only_when_none_is_alive() -> None:
+    config = cluster_for(Endpoint("10.0.0.1", 8000)).common_lb_config
+    assert config is not None
+    assert config.healthy_panic_threshold is not None
+    assert 0 < config.healthy_panic_threshold.value < 100 / 50  # below one of fifty servers
+
+
+def test_servers_keep_their_own_host_names() -> None:
+    cluster = cluster_for(Endpoint("a", 443, tls=SECURE), Endpoint("10.0.0.1", 8000))
+    assert cluster.load_assignment is not None
+    hosts = cluster.load_assignment.endpoints[0].lb_endpoints
+    assert [host.endpoint.hostname for host in hosts if host.endpoint] == ["a", "10.0.0.1:8000"]
+
+
+def test_only_a_model_with_a_key_has_filters_of_its_own() -> None:
+    model = Model((Endpoint("10.0.0.1", 8000),))
+    assert protocol_of(cluster_of(only(model), "model:m")).http_filters == []
+    keyed = replace(model, api_key=KeyFromEnvironment("KEY"))
+    names = [each.name for each in protocol_of(cluster_of(only(keyed), "model:m")).http_filters]
+    assert names[-1] == "envoy.filters.http.upstream_codec"
+    assert names.index("envoy.filters.http.header_mutation") < names.index(
+        "envoy.filters.http.credential_injector"
+    )
+
+
+def test_a_changed_definition_is_another_cluster_with_the_same_statistics() -> None:
+    model = Model((Endpoint("10.0.0.1", 8000),))
+    changes = [
+        replace(model, endpoints=(Endpoint("10.0.0.2", 8000),)),
+        replace(model, endpoints=(Endpoint("10.0.0.1", 8000, 2),)),
+        replace(model, api_key=KeyFromEnvironment("KEY")),
+        replace(model, health_check=HealthCheck("/health", 5, 2)),
+    ]
+    rendered = [model_clusters(only(each), "/etc/envoy")["m"] for each in (model, *changes)]
+    assert len({each.name for each in rendered}) == 5
+    assert {each.alt_stat_name for each in rendered} == {"model_m"}
+    assert model_clusters(only(model), "/etc/envoy")["m"].name == rendered[0].name
+
+
+def test_in_one_file_a_cluster_has_the_model_s_name_alone() -> None:
+    assert [each.name for each in model_clusters(SHIPPED).values()] == [*map(model_cluster, SHIPPED.models)]

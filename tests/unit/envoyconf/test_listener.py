@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
 from envoy_data_plane.envoy.extensions.access_loggers.stream.v3 import StdoutAccessLog
 from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
     ExternalProcessor,
@@ -11,13 +12,15 @@ from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutatio
 
 from router_extproc.base.names import INTERNAL
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
-from router_extproc.envoyconf.listener import ACCESS_LOG_FIELDS, client_listener
+from router_extproc.envoyconf.listener import ACCESS_LOG_FIELDS, Routes, RoutesFile, client_listener
 from router_extproc.envoyconf.render import render_envoy
 from tests.unit.envoyconf.shipped import SHIPPED
 
+FILE = RoutesFile("/etc/envoy", "routes.yaml")
 
-def manager() -> HttpConnectionManager:
-    (chain,) = client_listener(SHIPPED).filter_chains
+
+def manager(routes: Routes = FILE) -> HttpConnectionManager:
+    (chain,) = client_listener(SHIPPED, routes).filter_chains
     (only,) = chain.filters
     assert only.typed_config is not None
     unpacked = only.typed_config.unpack()
@@ -34,7 +37,7 @@ def processor() -> ExternalProcessor:
 
 
 def test_the_listener_can_buffer_the_largest_body() -> None:
-    assert client_listener(SHIPPED).per_connection_buffer_limit_bytes == buffer_limit(SHIPPED)
+    assert client_listener(SHIPPED, FILE).per_connection_buffer_limit_bytes == buffer_limit(SHIPPED)
 
 
 def test_the_routers_filter_comes_before_the_one_that_sends_upstream() -> None:
@@ -90,3 +93,18 @@ def test_a_client_s_own_copy_of_the_tenant_s_header_is_removed_first() -> None:
     """Before any filter: one that authenticates the client sets it after that."""
     assert "remove: 'x-tenant'" not in render_envoy(SHIPPED)
     assert "remove: 'x-tenant'" in render_envoy(replace(SHIPPED, tenant_header="x-tenant"))
+
+
+def test_the_routes_are_in_the_listener_or_in_a_file_that_envoy_watches() -> None:
+    inside = manager(RouteConfiguration(name="models"))
+    assert inside.route_config is not None
+    assert inside.rds is None
+    outside = manager()
+    assert outside.route_config is None
+    assert outside.rds is not None
+    assert outside.rds.config_source is not None
+    source = outside.rds.config_source.path_config_source
+    assert source is not None
+    assert source.path == "/etc/envoy/routes.yaml"
+    assert source.watched_directory is not None
+    assert source.watched_directory.path == "/etc/envoy"

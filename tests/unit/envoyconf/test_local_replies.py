@@ -1,4 +1,4 @@
-from router_extproc.envoyconf.local_replies import TOO_LARGE, local_replies
+from router_extproc.envoyconf.local_replies import NO_KEY, TOO_LARGE, local_replies
 
 
 def test_the_refusal_of_a_large_body_names_the_limit() -> None:
@@ -11,8 +11,15 @@ def test_the_refusal_of_a_large_body_names_the_limit() -> None:
 def test_answers_of_the_router_match_no_rule() -> None:
     # They have details of their own, and a response flag only where they stand in for a failing model: a rule
     # by status or by flag alone would rewrite them. The component tests show it through Envoy.
-    _, failed = local_replies(4096).mappers
+    failed = local_replies(4096).mappers[-1]
     by_flag, by_details = failed.to_dict()["filter"]["andFilter"]["filters"]
     assert "UC" in by_flag["responseFlagFilter"]["flags"]
     expression = by_details["extensionFilter"]["typedConfig"]["expression"]
     assert expression == "!response.code_details.startsWith('cache_')"
+
+
+def test_a_missing_key_of_ours_is_no_fault_of_the_clients_key() -> None:
+    (mapper,) = [
+        each for each in local_replies(4096).mappers if each.filter and NO_KEY in str(each.filter.to_dict())
+    ]
+    assert mapper.status_code == 503

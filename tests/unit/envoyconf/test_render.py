@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from router_extproc.envoyconf.render import FIELD_NAMES, HEADER, bootstrap_of, render_envoy
-from router_extproc.envoyconf.topology import HostPort
+from router_extproc.envoyconf.render import bootstrap_of, render_envoy
+from router_extproc.envoyconf.text import FIELD_NAMES, HEADER
+from router_extproc.envoyconf.topology import HostPort, KeyFromEnvironment
 from tests.unit.envoyconf.shipped import SHIPPED, shipped_text
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -25,7 +26,7 @@ def test_the_text_says_what_the_message_says() -> None:
 
 def test_field_names_are_those_of_the_proto() -> None:
     # A digit in a name is where a converter of cases goes wrong.
-    assert "enforcing_consecutive_5xx: 0" in shipped_text()
+    assert "enforcing_consecutive_5xx: 100" in shipped_text()
 
 
 def test_the_text_has_no_anchors() -> None:
@@ -44,3 +45,12 @@ def test_there_is_an_admin_port_only_on_demand() -> None:
 def test_a_name_that_some_yaml_reader_takes_for_another_type_is_quoted(name: str) -> None:
     odd = replace(SHIPPED, models={name: SHIPPED.models["qwen3-8b"]}, default_model=name)
     assert f"exact: '{name}'\n" in render_envoy(odd)
+
+
+def test_the_file_tells_where_a_key_is_and_names_envoy_to_itself() -> None:
+    keyed = replace(SHIPPED.models["qwen3-8b"], api_key=KeyFromEnvironment("A_KEY"))
+    content = yaml.safe_load(render_envoy(replace(SHIPPED, models={**SHIPPED.models, "qwen3-8b": keyed})))
+    (secret,) = content["static_resources"]["secrets"]
+    assert secret["generic_secret"] == {"secret": {"environment_variable": "A_KEY"}}
+    assert content["node"]["id"]
+    assert "secrets" not in yaml.safe_load(shipped_text())["static_resources"]
