@@ -28,7 +28,9 @@ check: $(VENV)/dev.stamp ## style, types, layers and generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
-	$(RUN) check-config config/router.yaml
+	@set -e; for file in config/router.yaml config/examples/vsr-*.yaml \
+		config/scenarios/{customer-service,code-assistance,knowledge-base}.yaml; do \
+		$(RUN) check-config $$file > /dev/null; done
 	$(RUN) render-envoy | diff - envoy.yaml
 
 format: $(VENV)/dev.stamp ## format the code
@@ -49,9 +51,10 @@ protos: $(VENV)/dev.stamp ## compile protos/ into router_extproc/_pb
 envoy: $(VENV)/run.stamp ## render envoy.yaml from the configuration
 	$(RUN) render-envoy --config $(CONFIG) --output envoy.yaml
 
-train: $(VENV)/dev.stamp ## fit the domain head again: make train DATA=folder
+train: $(VENV)/dev.stamp ## fit the heads again: make train DATA=folder
 	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
 	$(BIN)/python -m training.domain --data $(DATA)
+	$(BIN)/python -m training.complexity --data $(DATA)
 
 clean: ## remove the virtual environment and everything the stack wrote here
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

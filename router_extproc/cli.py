@@ -47,12 +47,18 @@ def _run(options: argparse.Namespace) -> int:
             from router_extproc.app.inspect import check_config
 
             return check_config(options.file)
-        case "render-envoy":
-            from router_extproc.app.inspect import render_envoy_file
+        case "config":
+            from router_extproc.app.migrate import migrate
 
+            return migrate(options.file, options.output)
+        case "render-envoy":
+            from router_extproc.app.inspect import render_envoy_file, render_envoy_folder
+
+            if options.folder is not None:
+                return render_envoy_folder(options.config, options.folder)
             return render_envoy_file(options.config, options.output)
         case "explain":
-            from router_extproc.app.inspect import explain
+            from router_extproc.app.explain import explain
 
             return explain(options.config, options.prompt, as_json=options.json)
         case "models":
@@ -64,9 +70,26 @@ def _run(options: argparse.Namespace) -> int:
         case "cache":
             return _run_cache(options)
         case _:
-            from router_extproc.app.evaluate import evaluate
+            return _run_eval(options)
 
-            return evaluate(options.config, options.task, options.file, as_json=options.json)
+
+def _run_eval(options: argparse.Namespace) -> int:
+    if options.task == "routing":
+        from router_extproc.app.evaluate_routing import evaluate_routes
+
+        return evaluate_routes(
+            options.config,
+            options.file,
+            weak=options.weak,
+            strong=options.strong,
+            price_ratio=options.price_ratio,
+            as_json=options.json,
+        )
+    if (options.weak, options.strong, options.price_ratio) != (None, None, None):
+        raise OperatorError("--weak, --strong and --price-ratio are options of `eval routing`")
+    from router_extproc.app.evaluate import evaluate
+
+    return evaluate(options.config, options.task, options.file, as_json=options.json)
 
 
 def _run_cache(options: argparse.Namespace) -> int:
@@ -145,8 +168,13 @@ def _parser() -> argparse.ArgumentParser:
     add("simulate", "Run the simulated pool alone.", configured)
     check = add("check-config", "Check a configuration and the files it names.")
     check.add_argument("file", type=Path, metavar="FILE")
+    _add_config(add("config", "Work on a configuration file."))
     render = add("render-envoy", "Print Envoy's configuration for this router and pool.", configured)
-    render.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    target = render.add_mutually_exclusive_group()
+    target.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
+    target.add_argument(
+        "--folder", type=Path, metavar="DIR", help="write files that a running Envoy watches, and wait for it"
+    )
     explain = add("explain", "Say what the router would do with a prompt, and why.", configured, json_option)
     explain.add_argument("prompt", metavar="PROMPT")
     _add_models(add("models", "List, build or verify the encoder's files."))
@@ -154,12 +182,29 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = add("eval", "Measure the router's judgement on labelled data.", configured, json_option)
     evaluate.add_argument(
         "task",
-        choices=("domain", "cache-pairs", "cache-replay"),
+        choices=("domain", "cache-pairs", "cache-replay", "routing"),
         help='domain: rows {"text", "label"}; cache-pairs: rows {"a", "b", "same"}; '
-        'cache-replay: rows {"put", "id"} and {"ask", "expect"}',
+        'cache-replay: rows {"put", "id"} and {"ask", "expect"}; '
+        'routing: rows {"text", "weak_ok", "strong_ok"}',
     )
     evaluate.add_argument("file", type=Path, metavar="FILE.jsonl")
+    prices = "for routing: the model whose price counts as the %s one's (default: the %s with a price)"
+    evaluate.add_argument("--weak", metavar="MODEL", help=prices % ("weak", "cheapest"))
+    evaluate.add_argument("--strong", metavar="MODEL", help=prices % ("strong", "dearest"))
+    evaluate.add_argument(
+        "--price-ratio", type=float, metavar="R", help="for routing: a strong call costs R times a weak one"
+    )
     return parser
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    text = "Write a configuration of any form in our own, without its comments."
+    migrate = actions.add_parser("migrate", help=text, description=text)
+    migrate.add_argument("file", type=Path, metavar="FILE")
+    migrate.add_argument(
+        "--output", type=Path, metavar="FILE", help="write there instead of printing; paths are adapted"
+    )
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:

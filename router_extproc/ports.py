@@ -25,7 +25,7 @@ class PortError(Exception):
 
 
 class Analyst(Protocol):
-    """Understands texts. One encoder pass per call; calls are batched inside."""
+    """Understands texts. One pass of a model per call; calls are queued inside."""
 
     @property
     def encoder(self) -> str:
@@ -33,6 +33,11 @@ class Analyst(Protocol):
         ...
 
     async def analyse(self, text: str) -> Analysis: ...
+
+    async def same(self, text: str, other: str) -> float | None:
+        """The probability, in [0, 1], that an answer to `other` serves `text`; None when the two together
+        are longer than can be judged."""
+        ...
 
 
 class Store(Protocol):

@@ -6,15 +6,15 @@ from functools import partial
 from pathlib import Path
 
 from router_extproc.app.configuration import load
-from router_extproc.app.evaluate import judge_pairs, pairs_of, threshold_of
+from router_extproc.app.evaluate import judge_of, judge_pairs, pairs_of, threshold_of
+from router_extproc.app.mind import Mind
 from router_extproc.app.models import find_bundle
-from router_extproc.app.router import Mind
 from router_extproc.base.errors import OperatorError
 from router_extproc.evaluation import calibration
 from router_extproc.evaluation.calibration import Outcome
-from router_extproc.evaluation.judge import EXACT, Judge
+from router_extproc.evaluation.judge import EXACT
 from router_extproc.evaluation.rows import read_pair_rows
-from router_extproc.routing.decide import DOMAIN
+from router_extproc.routing.compiled import DOMAIN
 
 
 def calibrate(config: Path, file: Path, target_precision: float, *, min_pairs: int, as_json: bool) -> int:
@@ -24,12 +24,12 @@ def calibrate(config: Path, file: Path, target_precision: float, *, min_pairs: i
         raise OperatorError(f"--target-precision: {target_precision:g} is not above 0 and at most 1")
     if min_pairs < 1:
         raise OperatorError(f"--min-pairs: {min_pairs} is not at least 1")
-    settings = load(config).settings
+    configuration = load(config)
     rows = read_pair_rows(file)
     if all(row.a == row.b for row in rows):
         raise OperatorError(f"{file}: all pairs are of equal texts; a threshold decides on different ones")
-    mind = Mind.load(find_bundle(settings), settings)
-    plan = mind.plan(settings)
+    mind = Mind.load(find_bundle(configuration.settings), configuration)
+    plan = mind.plan(configuration)
     pairs = pairs_of(rows, mind, plan.routing)
     outcomes = [
         Outcome(
@@ -40,9 +40,9 @@ def calibrate(config: Path, file: Path, target_precision: float, *, min_pairs: i
             now=verdict.shipped is not None,
             same=pair.same,
         )
-        for pair, verdict in zip(pairs, judge_pairs(Judge(plan.cache), pairs), strict=True)
+        for pair, verdict in zip(pairs, judge_pairs(judge_of(mind, plan.cache), pairs), strict=True)
     ]
     report = calibration.calibrate(outcomes, target_precision, min_pairs, partial(threshold_of, plan.cache))
-    known = mind.heads[DOMAIN].labels
+    known = mind.heads.on_vector[DOMAIN].labels
     sys.stdout.write(json.dumps(report.as_json(known)) + "\n" if as_json else report.as_text(known) + "\n")
     return 0

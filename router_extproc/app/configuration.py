@@ -1,38 +1,66 @@
 """Configuration files, and what each part of the product is told of them."""
 
+import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from router_extproc.base.errors import ConfigError
 from router_extproc.caching.scope import TrustedHeader
-from router_extproc.envoyconf.topology import Endpoint, HostPort, Topology
-from router_extproc.settings.check import check_milvus, check_settings
+from router_extproc.envoyconf.topology import (
+    ApiKey,
+    Endpoint,
+    HealthCheck,
+    HostPort,
+    KeyFromEnvironment,
+    KeyFromFile,
+    Topology,
+)
+from router_extproc.envoyconf.topology import Model as EnvoyModel
+from router_extproc.envoyconf.topology import Tls as EnvoyTls
+from router_extproc.settings.check import check_milvus
 from router_extproc.settings.compile import scope_of
-from router_extproc.settings.load import load_milvus, load_settings
+from router_extproc.settings.load import load as settings_of
+from router_extproc.settings.load import load_milvus
+from router_extproc.settings.problem import Notice
 from router_extproc.settings.schema import Address, MilvusSettings, Settings
-from router_extproc.simulator.options import SimulatedModel
+from router_extproc.settings.schema import ApiKey as GivenApiKey
+from router_extproc.settings.schema import Endpoint as GivenEndpoint
+from router_extproc.settings.schema import HealthCheck as GivenHealthCheck
+from router_extproc.simulator.options import CONTEXT_TOKENS, SimulatedModel
 from router_extproc.stores.options import Credentials, Embedded, MilvusOptions, Server, Tls
+
+AUTHORITIES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Red Hat, Fedora
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # macOS
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """A checked configuration. `milvus` is None unless the cache's backend is Milvus; paths in it are
-    relative to `milvus_path`."""
+    relative to `milvus_path`. `tools` is the content of the tools' file, if one is used.
+    `warnings` are about keys of the file that do nothing, or not what its author
+    may expect."""
 
     path: Path
     settings: Settings
     milvus: MilvusSettings | None
     milvus_path: Path | None
+    tools: bytes = b""
+    warnings: tuple[Notice, ...] = field(default=(), compare=False)
 
 
 def load(path: Path) -> Configuration:
     """Read and check `path` and the files it names. Raises ConfigError."""
-    settings = load_settings(path)
-    check_settings(path, settings)
+    settings, warnings = settings_of(path)
     cache = settings.semantic_cache
     if not cache.enabled or cache.backend_config_path is None:
-        return Configuration(path, settings, None, None)
+        return Configuration(path, settings, None, None, tools_of(path, settings), warnings)
     milvus_path = path.parent / cache.backend_config_path
     milvus = load_milvus(milvus_path)
     check_milvus(milvus_path, milvus)
@@ -41,27 +69,124 @@ def load(path: Path) -> Configuration:
             f"{path}: semantic_cache.backend_type: `milvus` finds neighbours in a Milvus server, and "
             f"{milvus_path} names an embedded folder; use `hybrid`, or give connection.host"
         )
-    return Configuration(path, settings, milvus, milvus_path)
+    return Configuration(path, settings, milvus, milvus_path, tools_of(path, settings), warnings)
 
 
-def topology_of(settings: Settings) -> Topology:
-    """What Envoy is to be configured for."""
+def tools_file(path: Path, settings: Settings) -> Path | None:
+    """The file with the tools, if the configuration at `path` uses one."""
+    tools = settings.tools
+    if not tools.enabled or tools.tools_db_path is None:
+        return None
+    return path.parent / tools.tools_db_path
+
+
+def tools_of(path: Path, settings: Settings) -> bytes:
+    """What that file holds, b"" without one. Raises ConfigError."""
+    file = tools_file(path, settings)
+    if file is None:
+        return b""
+    try:
+        content = file.read_bytes()
+        json.loads(content)
+    except OSError as error:
+        raise ConfigError(f"{file}: the tools cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise ConfigError(f"{file}: is not valid JSON; is it being written?") from None
+    return content
+
+
+def topology_of(configuration: Configuration) -> Topology:
+    """What Envoy is to be configured for. Raises ConfigError."""
+    settings, folder = configuration.settings, configuration.path.parent
     scope = scope_of(settings.semantic_cache.scope)
-    endpoints = {
-        endpoint.name: Endpoint(endpoint.address, endpoint.port, endpoint.weight)
-        for endpoint in settings.vllm_endpoints
+    places = {endpoint.name: endpoint for endpoint in settings.vllm_endpoints}
+    models = {
+        name: EnvoyModel(
+            endpoints=tuple(_envoy_endpoint(places[each], folder) for each in model.preferred_endpoints),
+            path_prefix=_path_prefix(configuration.path, name, model.preferred_endpoints, places),
+            api_key=_api_key(model.api_key, folder),
+            health_check=_health_check(model.health_check),
+        )
+        for name, model in settings.models.items()
     }
     return Topology(
         listener=_host_port(settings.listeners.envoy),
         ext_proc=_host_port(settings.listeners.ext_proc),
-        models={
-            name: tuple(endpoints[place] for place in model.preferred_endpoints)
-            for name, model in settings.models.items()
-        },
+        models=models,
         default_model=settings.default_model,
         max_body_bytes=settings.limits.max_body_bytes,
         tenant_header=scope.name if isinstance(scope, TrustedHeader) else None,
     )
+
+
+def require_secrets(configuration: Configuration) -> None:
+    """For an Envoy on this machine that gets this process's environment. Raises ConfigError naming every key
+    and every file of authorities that it will not find, rather than have requests fail one by one."""
+    folder, problems = configuration.path.parent, []
+    for name, model in configuration.settings.models.items():
+        key, path = model.api_key, f"model_config.{name}.api_key"
+        if key is not None and key.env is not None and not os.environ.get(key.env):
+            problems.append(f"{path}.env: the environment variable {key.env} is not set; set it to the key")
+        if key is not None and key.file is not None and not os.path.isfile(_absolute(key.file, folder)):
+            problems.append(f"{path}.file: {key.file} is no file; write the key there, and nothing else")
+    for index, endpoint in enumerate(configuration.settings.vllm_endpoints):
+        tls = _envoy_endpoint(endpoint, folder).tls
+        if tls is not None and not os.path.isfile(tls.ca_file):
+            problems.append(f"vllm_endpoints[{index}].tls.ca_file: {tls.ca_file} is no file; name one")
+    if problems:
+        raise ConfigError(f"{configuration.path}: {'; '.join(problems)}")
+
+
+def _envoy_endpoint(given: GivenEndpoint, folder: Path) -> Endpoint:
+    tls = None
+    if given.tls is not None and given.tls.enabled:
+        authorities = given.tls.ca_file
+        tls = EnvoyTls(
+            system_authorities() if authorities is None else _absolute(authorities, folder),
+            given.tls.server_name or given.address,
+        )
+    return Endpoint(given.address, given.port, given.weight, tls)
+
+
+def _path_prefix(
+    path: Path, model: str, endpoints: Sequence[str], places: Mapping[str, GivenEndpoint]
+) -> str | None:
+    prefixes = {places[endpoint].path_prefix for endpoint in endpoints}
+    if len(prefixes) > 1:
+        raise ConfigError(
+            f"{path}: model_config.{model}.preferred_endpoints: have different path_prefix, and Envoy "
+            "rewrites a path before it chooses the endpoint; give them one, or make two models of them"
+        )
+    return prefixes.pop()
+
+
+def _api_key(given: GivenApiKey | None, folder: Path) -> ApiKey | None:
+    match given:
+        case GivenApiKey(env=str(variable)):
+            return KeyFromEnvironment(variable)
+        case GivenApiKey(file=str(file)):
+            return KeyFromFile(_absolute(file, folder))
+        case _:
+            return None
+
+
+def _health_check(given: GivenHealthCheck | None) -> HealthCheck | None:
+    if given is None:
+        return None
+    return HealthCheck(given.path, given.interval_seconds, given.timeout_seconds)
+
+
+def system_authorities() -> str:
+    """The file of authorities that this system trusts; where there is none, where Debian has it. Envoy has no
+    default of its own: without a file it would not verify at all."""
+    named = os.environ.get("SSL_CERT_FILE")
+    found = (each for each in AUTHORITIES if os.path.isfile(each))
+    return named or next(found, AUTHORITIES[0])
+
+
+def _absolute(path: str, folder: Path) -> str:
+    """Links stay: a mounted secret is replaced by changing one of them."""
+    return os.path.abspath(folder / path)
 
 
 def place(address: Address) -> str:
@@ -81,20 +206,25 @@ def _host_port(address: Address) -> HostPort:
 
 
 def simulated_models(configuration: Configuration) -> tuple[SimulatedModel, ...]:
-    """One server for each endpoint of each model. The default model also answers to the router's aliases,
-    for requests that Envoy forwards while the router is away. Raises ConfigError."""
+    """One server for each endpoint of each model, with its adapters. The default model also answers to the
+    router's aliases, for requests that Envoy forwards while the router is away. Raises ConfigError."""
     settings = configuration.settings
     if settings.simulator is None:
         raise ConfigError(f"{configuration.path}: simulator: is required to simulate the pool")
     places = {endpoint.name: endpoint for endpoint in settings.vllm_endpoints}
+    automatic = ("auto", settings.auto_model_name, *settings.model_aliases)
     return tuple(
         SimulatedModel(
             name=name,
             host=places[endpoint].address,
             port=places[endpoint].port,
-            aliases=("auto", settings.auto_model_name) if name == settings.default_model else (),
+            aliases=(
+                *(lora.name for lora in settings.models[name].loras),
+                *(dict.fromkeys(automatic) if name == settings.default_model else ()),
+            ),
             time_to_first_token=pace.time_to_first_token_ms / 1000,
             tokens_per_second=pace.tokens_per_second,
+            context_tokens=settings.models[name].context_window or CONTEXT_TOKENS,
         )
         for name, pace in settings.simulator.models.items()
         for endpoint in settings.models[name].preferred_endpoints

@@ -3,21 +3,20 @@
 import asyncio
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from math import inf
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-
-from router_extproc.app.configuration import load
+from router_extproc.app.configuration import Configuration, load
+from router_extproc.app.mind import Mind
 from router_extproc.app.models import find_bundle
-from router_extproc.app.router import Mind
 from router_extproc.base.errors import OperatorError
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.policy import CachePolicy, Mode
 from router_extproc.encoder.cpu import available_threads
-from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.evaluation.domain import DomainReport, evaluate_domain
 from router_extproc.evaluation.judge import BOUNDS, Judge, Question, Verdict
 from router_extproc.evaluation.pairs import Pair, PairsReport, evaluate_pairs, judge_pair
@@ -32,30 +31,35 @@ from router_extproc.evaluation.rows import (
     read_replay_rows,
 )
 from router_extproc.routing.analysis import Analysis
-from router_extproc.routing.decide import DOMAIN, RoutingPolicy, decide
-from router_extproc.settings.schema import Settings
+from router_extproc.routing.compiled import DOMAIN, RoutingPolicy
+from router_extproc.routing.decide import decide
+from router_extproc.routing.facts import Facts
+from router_extproc.routing.world import World
 from router_extproc.stores.memory import MemoryStore
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def evaluate(config: Path, task: str, file: Path, *, as_json: bool) -> int:
     """Print the report of `task`: `domain`, `cache-pairs` or `cache-replay`. Raises OperatorError."""
-    settings = load(config).settings
+    configuration = load(config)
     report: DomainReport | PairsReport | ReplayReport
     match task:
         case "domain":
-            report = _domain(file, settings)
+            report = _domain(file, configuration)
         case "cache-pairs":
-            report = _pairs(file, settings)
+            report = _pairs(file, configuration)
         case _:
-            report = _replay(file, settings)
+            report = _replay(file, configuration)
     sys.stdout.write(json.dumps(report.as_json()) + "\n" if as_json else report.as_text() + "\n")
     return 0
 
 
-def _domain(file: Path, settings: Settings) -> DomainReport:
+def _domain(file: Path, configuration: Configuration) -> DomainReport:
     rows = read_domain_rows(file)
-    mind = Mind.load(find_bundle(settings), settings)
-    head = mind.heads[DOMAIN]
+    mind = Mind.load(find_bundle(configuration.settings), configuration)
+    head = mind.heads.on_vector[DOMAIN]
     check_labels(file, [row.label for row in rows], head.labels)
     analyses = analyse(mind, {row.text for row in rows})
     shares = [analyses[row.text].heads[DOMAIN] for row in rows]
@@ -74,12 +78,12 @@ def check_labels(file: Path, labels: Sequence[str], known: Sequence[str]) -> Non
     sys.stderr.write(f"{problem}; it and others like it are wrong in {len(unknown)} of {len(labels)} rows\n")
 
 
-def _pairs(file: Path, settings: Settings) -> PairsReport:
+def _pairs(file: Path, configuration: Configuration) -> PairsReport:
     rows = read_pair_rows(file)
-    mind = Mind.load(find_bundle(settings), settings)
-    plan = mind.plan(settings)
+    mind = Mind.load(find_bundle(configuration.settings), configuration)
+    plan = mind.plan(configuration)
     pairs = pairs_of(rows, mind, plan.routing)
-    verdicts = judge_pairs(Judge(plan.cache), pairs)
+    verdicts = judge_pairs(judge_of(mind, plan.cache), pairs)
     return evaluate_pairs(pairs, verdicts, plan.cache.default.threshold)
 
 
@@ -95,15 +99,14 @@ def pairs_of(rows: Sequence[PairRow], mind: Mind, routing: RoutingPolicy) -> lis
     ]
 
 
+def judge_of(mind: Mind, policy: CachePolicy) -> Judge:
+    """The cache's rule, with the verifier that the router would ask."""
+    return Judge(policy, mind.verifier.same if mind.verifier else None)
+
+
 def judge_pairs(judge: Judge, pairs: Sequence[Pair]) -> list[Verdict]:
     """What a cache that holds a says to b, for each pair."""
-    progress = Progress(len(pairs), "pairs", sys.stderr)
-    verdicts: list[Verdict] = []
-    for pair in pairs:
-        verdicts.append(judge_pair(judge, pair))
-        progress(len(verdicts))
-    progress.end()
-    return verdicts
+    return _on_all_cores(partial(judge_pair, judge), pairs, "pairs")
 
 
 def threshold_of(policy: CachePolicy, category: str) -> float:
@@ -112,13 +115,13 @@ def threshold_of(policy: CachePolicy, category: str) -> float:
     return own.threshold if own.mode is Mode.SEMANTIC else inf
 
 
-def _replay(file: Path, settings: Settings) -> ReplayReport:
+def _replay(file: Path, configuration: Configuration) -> ReplayReport:
     steps = read_replay_rows(file)
-    mind = Mind.load(find_bundle(settings), settings)
-    plan = mind.plan(settings)
+    mind = Mind.load(find_bundle(configuration.settings), configuration)
+    plan = mind.plan(configuration)
     analyses = analyse(mind, {step.text for step in steps})
     questions = [(step, _question(step.text, analyses[step.text], plan.routing, None)) for step in steps]
-    verdicts = asyncio.run(replay(questions, Judge(plan.cache), mind.encoder.dimension))
+    verdicts = asyncio.run(replay(questions, judge_of(mind, plan.cache), mind.encoder.dimension))
     return evaluate_replay(
         verdicts,
         [step.expect for step in steps if isinstance(step, Ask)],
@@ -155,7 +158,7 @@ async def _candidates(store: MemoryStore, judge: Judge, question: Question) -> S
 def _question(text: str, analysis: Analysis, routing: RoutingPolicy, category: str | None) -> Question:
     """`category`, where given, stands in for the router's own decision."""
     if category is None:
-        category = decide(routing, None, analysis).category
+        category = decide(routing, None, Facts(text), analysis, World()).category
     return Question(text, analysis.vector, category, analysis.truncated)
 
 
@@ -163,27 +166,21 @@ def analyse(mind: Mind, texts: Iterable[str]) -> dict[str, Analysis]:
     """What one encoder pass says about each text. All cores work, on one text each: a vector is the same
     whatever else runs. Progress goes to stderr."""
     ordered = sorted(set(texts))
-    progress = Progress(len(ordered), "texts", sys.stderr)
-    analyses: dict[str, Analysis] = {}
-    pool = ThreadPoolExecutor(max_workers=available_threads(), thread_name_prefix="encode")
+    return dict(zip(ordered, _on_all_cores(mind.analyse, ordered, "texts"), strict=True))
+
+
+def _on_all_cores(work: Callable[[T], R], items: Sequence[T], noun: str) -> list[R]:
+    """`work` on each of `items`, in threads that leave the interpreter's lock to each other while a model
+    runs. Progress goes to stderr."""
+    progress = Progress(len(items), noun, sys.stderr)
+    results: list[R] = []
+    pool = ThreadPoolExecutor(max_workers=available_threads(), thread_name_prefix="evaluate")
     try:
-        for text, analysis in zip(ordered, pool.map(lambda text: _analyse(mind, text), ordered), strict=True):
-            analyses[text] = analysis
-            progress(len(analyses))
+        for result in pool.map(work, items):
+            results.append(result)
+            progress(len(results))
     finally:
-        # Someone who presses Ctrl-C does not wait for the texts that are left.
+        # Someone who presses Ctrl-C does not wait for what is left.
         pool.shutdown(cancel_futures=True)
     progress.end()
-    return analyses
-
-
-def _analyse(mind: Mind, text: str) -> Analysis:
-    encoder: SentenceEncoder = mind.encoder
-    tokens = encoder.tokenise(text)
-    vector = encoder.run(tokens)
-    if not np.isfinite(vector).all():
-        raise OperatorError(
-            "the encoder gave a vector that is not finite; `router-extproc models verify` checks it"
-        )
-    heads = {name: head.probabilities(vector) for name, head in mind.heads.items()}
-    return Analysis(vector, heads, encoder.encoder, len(tokens.ids), tokens.truncated)
+    return results

@@ -9,6 +9,7 @@ from router_extproc.base.errors import ModelError
 from router_extproc.encoder.bundle import Bundle, build_bundle, default_folder, load_bundle
 from router_extproc.encoder.fetch import Source, fetch
 from router_extproc.encoder.session import Options, open_encoder
+from router_extproc.encoder.verifier import open_verifier
 from router_extproc.settings.schema import Settings
 
 
@@ -25,9 +26,13 @@ def find_bundle(settings: Settings) -> Bundle:
 
 
 def ensure_bundle(settings: Settings) -> Bundle:
-    """Like `find_bundle`, but builds the default bundle when there is none."""
-    if settings.encoder.bundle is None and not default_folder(os.environ).exists():
-        build_model("index", None, None)
+    """Like `find_bundle`, but builds the default bundle when there is none, or none of this version's."""
+    try:
+        return find_bundle(settings)
+    except ModelError:
+        if settings.encoder.bundle is not None:
+            raise
+    build_model("index", None, None)
     return find_bundle(settings)
 
 
@@ -73,5 +78,6 @@ def verify_model(folder: Path | None) -> int:
     """Checksums, then the self-test. Raises ModelError."""
     bundle = load_bundle(folder or default_folder(os.environ))
     open_encoder(bundle, Options())
-    sys.stdout.write(f"{bundle.encoder} in {bundle.folder}: checksums and vectors are right\n")
+    open_verifier(bundle)
+    sys.stdout.write(f"{bundle.encoder} in {bundle.folder}: checksums, vectors and verifier are right\n")
     return 0

@@ -1,35 +1,44 @@
 """The running router: every object built once, started in order, stopped in the reverse order."""
 
+import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from router_extproc.app.caching import Cache, open_cache
-from router_extproc.app.configuration import Configuration, place, reachable, tenant_key
+from router_extproc.app.configuration import (
+    Configuration,
+    place,
+    reachable,
+    tenant_key,
+    tools_file,
+)
+from router_extproc.app.mind import Mind
+from router_extproc.app.reload import Generation, Generations, Outcome, Proxy, watch
 from router_extproc.app.token import admin_token
-from router_extproc.base.digest import digest
+from router_extproc.base.errors import ConfigError
 from router_extproc.encoder.batcher import BatchingAnalyst
-from router_extproc.encoder.bundle import Bundle
-from router_extproc.encoder.cpu import available_threads
-from router_extproc.encoder.heads import DOMAIN_WEIGHTS, LinearHead, load_head
-from router_extproc.encoder.session import Options, SentenceEncoder, open_encoder
+from router_extproc.encoder.loading import Heads
+from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
-from router_extproc.routing.decide import DOMAIN
 from router_extproc.server.admin import CacheAdmin, Facts, cache_routes
+from router_extproc.server.decisions import decision_routes
 from router_extproc.server.driver import Ports
 from router_extproc.server.flights import Flights
 from router_extproc.server.http import Check, probe, serve_api, serve_metrics
 from router_extproc.server.listener import Listener
+from router_extproc.server.pool import Pool
 from router_extproc.server.servicer import Servicer
 from router_extproc.server.verifier import Verifier
-from router_extproc.settings.compile import compile_snapshot
+from router_extproc.settings.compile import feedback_of
+from router_extproc.settings.problem import grouped
 from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.metrics import CONTENT_TYPE, Metrics
 
@@ -46,35 +55,25 @@ class SystemClock:
         return time.time()
 
 
-@dataclass(frozen=True, slots=True)
-class Mind:
-    """The encoder with its heads, loaded and tested. Loading blocks for a second or two."""
-
-    encoder: SentenceEncoder
-    heads: Mapping[str, LinearHead]
-
-    @classmethod
-    def load(cls, bundle: Bundle, settings: Settings) -> "Mind":
-        """Raises ModelError."""
-        # Half: the event loop and Envoy need the rest, and the second thread gains a tenth on short prompts.
-        threads = settings.encoder.threads or max(1, available_threads() // 2)
-        options = Options(threads=threads, max_tokens=settings.encoder.max_tokens)
-        head = load_head(DOMAIN_WEIGHTS, bundle.base_revision, bundle.dimension)
-        return cls(open_encoder(bundle, options), {DOMAIN: head})
-
-    def plan(self, settings: Settings, tenant_key: bytes = b"") -> Snapshot:
-        heads = digest("heads", (head.as_bytes() for head in self.heads.values()))
-        return compile_snapshot(settings, encoder=self.encoder.encoder, heads=heads, tenant_key=tenant_key)
-
-
 @asynccontextmanager
-async def running(configuration: Configuration, mind: Mind) -> AsyncIterator[Listener]:
-    """The router, serving. Leaving the context drains and stops everything. Raises OperatorError."""
+async def running(
+    configuration: Configuration,
+    mind: Mind,
+    proxy: Proxy | None = None,
+) -> AsyncIterator[Listener]:
+    """The router, serving. Leaving the context drains and stops everything. `proxy` follows changes of the
+    configuration. Raises OperatorError."""
     settings = configuration.settings
     clock, metrics = SystemClock(), Metrics(settings.semantic_cache.backend_type)
-    plan = mind.plan(settings, tenant_key(configuration))
+    key = tenant_key(configuration)
+    plan = mind.plan(configuration, key)
+    for line in grouped(configuration.warnings):
+        log.warning("%s: %s", configuration.path, line)
     async with AsyncExitStack() as stack:
-        analyst = BatchingAnalyst(mind.encoder, mind.heads)
+        heads = mind.heads
+        analyst = BatchingAnalyst(
+            mind.encoder, heads.on_vector, text_heads=heads.on_text, verifier=mind.verifier
+        )
         await analyst.start()
         stack.push_async_callback(analyst.close)
         cache = await stack.enter_async_context(
@@ -82,6 +81,8 @@ async def running(configuration: Configuration, mind: Mind) -> AsyncIterator[Lis
         )
         verifier = Verifier(analyst, metrics)
         stack.push_async_callback(verifier.close)
+        pool = Pool()
+        _configure(pool, settings)
         ports = Ports(
             analyst=analyst,
             store=cache.store,
@@ -91,17 +92,78 @@ async def running(configuration: Configuration, mind: Mind) -> AsyncIterator[Lis
             flights=Flights(),
             telemetry=metrics,
             clock=clock,
+            pool=pool,
         )
-        servicer = Servicer(lambda: Exchange(plan, secrets.token_hex(8)), ports, settings.limits.max_streams)
+
+        coming: list[Heads] = []
+
+        async def compiled(changed: Configuration) -> Snapshot:
+            other = await asyncio.to_thread(mind.prepared, changed)
+            coming.append(other.heads)
+            fresh = await asyncio.to_thread(other.plan, changed, key)
+            if fresh.cache.longest_ttl > plan.cache.longest_ttl:
+                raise ConfigError(
+                    f"{changed.path}: ttl_seconds: answers may not live longer than the router was started "
+                    "for (what was taken back must stay so for as long); restart the router to change it"
+                )
+            return fresh
+
+        def reloaded(outcome: Outcome, now: Generation) -> None:
+            metrics.reloaded(outcome.value)
+            metrics.generation(now.number)
+            if outcome is Outcome.TAKEN:
+                _configure(pool, now.configuration.settings)
+                analyst.add_heads(coming[-1].on_vector, coming[-1].on_text)
+                # Requests under way still need the heads that they began with, while an analysis may take.
+                loop = asyncio.get_running_loop()
+                loop.call_later(2 * now.plan.analysis_timeout, leave_old_heads, now.number, coming[-1])
+            coming.clear()
+
+        def leave_old_heads(number: int, heads: Heads) -> None:
+            if generations.current.number == number:
+                analyst.replace_heads(heads.on_vector, heads.on_text)
+
+        generations = Generations(Generation(1, configuration, plan), compiled, reloaded, proxy)
+        metrics.generation(1)
+        servicer = Servicer(
+            lambda: Exchange(generations.current.plan, secrets.token_hex(8)),
+            ports,
+            settings.limits.max_streams,
+        )
         metrics.streams.set_function(lambda: servicer.streams)
         listener = Listener(place(settings.listeners.ext_proc), servicer, settings.limits.max_body_bytes)
         await listener.start()
         stack.push_async_callback(listener.stop, GRACE_SECONDS)
-        routes = _cache_routes(configuration, plan, mind.encoder, cache, metrics, clock)
-        await _serve_http(stack, settings, servicer, metrics, routes)
+        routes = [
+            *_cache_routes(configuration, plan, mind.encoder, cache, metrics, clock),
+            *decision_routes(lambda: generations.current.plan, analyst, pool, clock),
+        ]
+        await _serve_http(stack, settings, servicer, metrics, routes, generations)
+        stack.push_async_callback(_stop_watching, _watching(generations))
         await listener.serving(True)
         log.info("serving generation %s with encoder %s", plan.generation, plan.encoder)
         yield listener
+
+
+def _configure(pool: Pool, settings: Settings) -> None:
+    session = settings.session
+    pool.configure(feedback_of(settings), session.max_sessions, float(session.ttl_seconds))
+
+
+def _watching(generations: Generations) -> asyncio.Task[None]:
+    """Looks at the files that decide routing while the router serves."""
+
+    def files() -> list[Path]:
+        now = generations.current.configuration
+        tools = tools_file(now.path, now.settings)
+        return [now.path] if tools is None else [now.path, tools]
+
+    return asyncio.create_task(watch(files, generations.reload), name="configuration-watch")
+
+
+async def _stop_watching(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _cache_routes(
@@ -143,11 +205,12 @@ async def _serve_http(
     servicer: Servicer,
     metrics: Metrics,
     routes: Sequence[web.RouteDef],
+    generations: Generations,
 ) -> None:
     """Health, readiness, metrics, and `routes` beside them."""
     api, exposed = settings.listeners.api, settings.listeners.metrics
     checks = {"envoy": _through_envoy(settings, servicer)}
-    server = await serve_api(api.address, api.port, checks, routes)
+    server = await serve_api(api.address, api.port, checks, routes, generations.as_json)
     stack.push_async_callback(server.stop)
     server = await serve_metrics(exposed.address, exposed.port, metrics.exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)

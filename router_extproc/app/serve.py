@@ -6,8 +6,9 @@ import signal
 from pathlib import Path
 
 from router_extproc.app.configuration import listening, load
+from router_extproc.app.mind import Mind
 from router_extproc.app.models import find_bundle
-from router_extproc.app.router import Mind, running
+from router_extproc.app.router import running
 from router_extproc.supervisor.ports import require_free
 from router_extproc.telemetry.log import configure_logging
 
@@ -18,7 +19,7 @@ def serve(config: Path) -> int:
     settings = configuration.settings
     configure_logging(settings.observability.log_level)
     require_free(listening(configuration))
-    mind = Mind.load(find_bundle(settings), settings)
+    mind = Mind.load(find_bundle(settings), configuration)
 
     async def run() -> None:
         stop = stop_signal()

@@ -14,11 +14,14 @@ from router_extproc.app.configuration import (
     load,
     place,
     reachable,
+    require_secrets,
     simulated_models,
     topology_of,
 )
+from router_extproc.app.mind import Mind
 from router_extproc.app.models import ensure_bundle, say
-from router_extproc.app.router import Mind, running
+from router_extproc.app.proxy import EnvoyFolder
+from router_extproc.app.router import running
 from router_extproc.app.serve import spare_collections, stop_signal
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.http import probe
@@ -45,11 +48,12 @@ def up(config: Path, state: Path) -> int:
     began = time.monotonic()
     configuration = load(config)
     _open_state(configuration, state)
+    require_secrets(configuration)
     require_free(_addresses(configuration))
     envoy = envoy_program()
     bundle = ensure_bundle(configuration.settings)
     say(f"loading encoder {bundle.encoder}")
-    mind = Mind.load(bundle, configuration.settings)
+    mind = Mind.load(bundle, configuration)
     asyncio.run(_run(configuration, mind, envoy, state, began))
     return 0
 
@@ -81,14 +85,18 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
                 url = f"http://{reachable(Address(address=model.host, port=model.port))}/health"
                 await until(probe(url, 1.0), url, START_SECONDS, children=children, stop=stop)
                 say(f"{model.name} is simulated on {model.host}:{model.port}")
-        await stack.enter_async_context(running(configuration, mind))
-        say(f"the router listens on {place(listeners.ext_proc)}")
         # Imported late: Envoy's typed messages take a second to load, and nothing else here needs them.
-        from router_extproc.envoyconf.render import render_envoy
+        from router_extproc.app.envoy_folder import write_envoy
+        from router_extproc.envoyconf.dynamic import BOOTSTRAP
 
-        rendered = state / "envoy.yaml"
-        rendered.write_text(render_envoy(topology_of(configuration.settings)), encoding="utf-8")
-        children.append(await _start(stack, "Envoy", envoy_command(envoy, rendered), state / "envoy.log"))
+        folder = state / "envoy"
+        proxy_folder = EnvoyFolder(folder)
+        stack.push_async_callback(proxy_folder.close)
+        await stack.enter_async_context(running(configuration, mind, proxy_folder))
+        say(f"the router listens on {place(listeners.ext_proc)}")
+        await write_envoy(topology_of(configuration), folder)
+        proxy = envoy_command(envoy, folder / BOOTSTRAP)
+        children.append(await _start(stack, "Envoy", proxy, state / "envoy.log"))
         ready = f"http://{reachable(listeners.api)}/ready"
         await until(probe(ready, 2.0), ready, START_SECONDS, children=children, stop=stop)
         if not stop.is_set():

@@ -6,6 +6,10 @@ byte an HTTP peer may send survives a round trip. Pseudo headers (`:path`, `:sta
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from string import ascii_letters, digits, punctuation
+from urllib.parse import quote
+
+_PLAIN = (ascii_letters + digits + punctuation + " ").replace("%", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +48,8 @@ class HeaderEdits:
 
 
 NO_EDITS = HeaderEdits()
+
+
+def header_text(text: str) -> str:
+    """A configured name as a field's value: what is not printable ASCII is percent-encoded, as UTF-8."""
+    return quote(text, safe=_PLAIN)

@@ -9,6 +9,13 @@ SELECTED_MODEL = "x-selected-model"
 VSR_CATEGORY = "x-vsr-selected-category"
 """To the client: one of the 14 domains. Absent when no domain was confident enough."""
 
+VSR_DECISION = "x-vsr-selected-decision"
+"""To the client: the name of the configuration's decision that matched. Absent where none did."""
+
+VSR_INJECTED = "x-vsr-injected-system-prompt"
+"""To the client: `true` when the decision's system prompt went into the request, else `false`. Absent on an
+answer from the cache."""
+
 VSR_REASONING = "x-vsr-selected-reasoning"
 """To the client: `on` or `off`."""
 
@@ -42,6 +49,8 @@ a client that could set it would choose the address Envoy connects to."""
 INTERNAL = (
     SELECTED_MODEL,
     VSR_CATEGORY,
+    VSR_DECISION,
+    VSR_INJECTED,
     VSR_REASONING,
     VSR_MODEL,
     VSR_CACHE_HIT,

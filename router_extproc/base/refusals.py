@@ -25,6 +25,7 @@ class Rejection(StrEnum):
     INVALID_REQUEST = "invalid_request"
     BODY_TOO_LARGE = "body_too_large"
     UNKNOWN_MODEL = "unknown_model"
+    UNSUITABLE = "unsuitable"
 
 
 class Uncached(StrEnum):

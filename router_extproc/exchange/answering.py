@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 
-from router_extproc.base.headers import HeaderEdits
-from router_extproc.base.names import INTERNAL, VSR_RESPONSE_PATH
+from router_extproc.base.headers import HeaderEdits, header_text
+from router_extproc.base.names import INTERNAL, VSR_DECISION, VSR_INJECTED, VSR_RESPONSE_PATH
 from router_extproc.base.refusals import Uncached, Verified
 from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.caching.marks import Marks
 from router_extproc.caching.policy import Bounds, Refused, choose, may_record, may_store, media_type
+from router_extproc.exchange.comparing import Asking, Decided, begin, go_on
 from router_extproc.exchange.effects import (
     Answered,
     CacheSkipped,
     CacheVerified,
     Close,
     Effect,
+    Finished,
+    FirstToken,
     HitKind,
     Land,
     LookupExact,
@@ -26,6 +29,8 @@ from router_extproc.exchange.effects import (
     Watch,
 )
 from router_extproc.exchange.events import (
+    Compared,
+    CompareFailed,
     LookupDone,
     LookupFailed,
     RequestTrailers,
@@ -37,7 +42,16 @@ from router_extproc.exchange.intake import Step
 from router_extproc.exchange.judging import replay, selection_headers
 from router_extproc.exchange.recorder import Recorder
 from router_extproc.exchange.snapshot import Snapshot
-from router_extproc.exchange.stages import AwaitStale, Done, Fill, Forwarded, Recording
+from router_extproc.exchange.stages import (
+    AwaitStale,
+    AwaitStaleSame,
+    Done,
+    Fill,
+    Forwarded,
+    Metering,
+    Recording,
+)
+from router_extproc.llm.meter import Meter
 
 
 def on_request_trailers(stage: Forwarded, event: RequestTrailers, plan: Snapshot, at: float) -> Step:
@@ -49,19 +63,40 @@ def on_response_headers(stage: Forwarded, event: ResponseHeaders, plan: Snapshot
     answered = Answered(stage.decision.route.model, _status(event), at - stage.client.started)
     fill = stage.fill
     if fill is None:
-        return _pass_on(stage, answered, Close())
+        return _measure(stage, event, plan, at, answered)
     lookup = _stand_in(fill, _status(event), plan)
     if lookup is not None:
-        return AwaitStale(stage, fill), (answered, lookup)
+        return AwaitStale(stage, fill), (answered, *_ended(plan, at, _status(event)), lookup)
     refused = Uncached.EMPTY if event.end_of_stream else may_record(event.headers)
     if refused is not None:
-        return _pass_on(stage, answered, *_not_kept(fill, refused), Close())
-    recorder = Recorder(
-        event_stream=media_type(event.headers) == "text/event-stream",
-        max_bytes=plan.cache.max_answer_bytes,
-    )
+        return _measure(stage, event, plan, at, answered, *_not_kept(fill, refused))
+    event_stream = media_type(event.headers) == "text/event-stream"
+    recorder = Recorder(event_stream=event_stream, max_bytes=plan.cache.max_answer_bytes)
     reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
-    return Recording(stage, fill, recorder), (reply, answered)
+    return Recording(stage, fill, recorder, Meter(event_stream=event_stream)), (reply, answered)
+
+
+def _measure(stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float, *notes: Effect) -> Step:
+    """Let an answer pass that is not for the cache, watched only where the models' performance is learned and
+    it is an answer."""
+    status = _status(event)
+    if not plan.learns or event.end_of_stream or not 200 <= status < 300:
+        return _pass_on(stage, *notes, *_ended(plan, at, status), Close())
+    meter = Meter(event_stream=media_type(event.headers) == "text/event-stream")
+    reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
+    return Metering(stage, status, meter), (reply, *notes)
+
+
+def _ended(plan: Snapshot, at: float, status: int, tokens: int | None = None) -> tuple[Effect, ...]:
+    return (Finished(at, status, tokens),) if plan.learns else ()
+
+
+def _fed(meter: Meter, piece: bytes, plan: Snapshot, at: float) -> tuple[Effect, ...]:
+    """The meter reads a piece; the first one of a stream is its first token."""
+    before = meter.pieces
+    meter.feed(piece)
+    first = plan.learns and meter.event_stream and before == 0 and meter.pieces == 1
+    return (FirstToken(at),) if first else ()
 
 
 def _pass_on(stage: Forwarded, *effects: Effect) -> Step:
@@ -75,6 +110,8 @@ def _said(stage: Forwarded) -> HeaderEdits:
     said = (
         (VSR_RESPONSE_PATH, "upstream"),
         *selection_headers(decision.route.model, decision.category, stage.reasoning),
+        *(((VSR_DECISION, header_text(decision.decision)),) if decision.decision else ()),
+        (VSR_INJECTED, "true" if stage.prompted else "false"),
     )
     return HeaderEdits(set=said, remove=tuple(name for name in INTERNAL if name not in dict(said)))
 
@@ -121,43 +158,73 @@ def _stand(
     notes: tuple[Effect, ...] = (),
 ) -> Step:
     """The rule of a hit, with the grace after expiry, over what was found and what was held back."""
-    forwarded, fill = stage.forwarded, stage.fill
+    fill = stage.fill
     known = candidates if fill.verify is None else (*candidates, fill.verify)
     bounds = Bounds(marks, at, plan.cache.stale_grace)
-    choice = choose(plan.cache, fill.use, forwarded.decision.category, known, bounds)
-    if choice.hit is None:
+    choice = choose(plan.cache, fill.use, stage.forwarded.decision.cache_key, known, bounds)
+    return _settle(stage, begin(choice, fill.use, plan, bounds), at, notes)
+
+
+def on_stale_compared(
+    stage: AwaitStaleSame, event: Compared | CompareFailed, plan: Snapshot, at: float
+) -> Step:
+    bounds = Bounds(event.marks, at, plan.cache.stale_grace)
+    return _settle(stage.found, go_on(stage.doubt, event, stage.found.fill.use, plan, bounds), at)
+
+
+def _settle(stage: AwaitStale, outcome: Asking | Decided, at: float, notes: tuple[Effect, ...] = ()) -> Step:
+    """Ask the verifier, or answer in the model's place, or let its error pass."""
+    if isinstance(outcome, Asking):
+        return AwaitStaleSame(stage, outcome.doubt), (*notes, outcome.question)
+    forwarded, fill, hit = stage.forwarded, stage.fill, outcome.choice.hit
+    notes = (*notes, *outcome.failed)
+    if hit is None:
         return _pass_on(forwarded, *notes, *_not_kept(fill, Uncached.STATUS), Close())
-    entry = choice.hit.entry
-    kind = HitKind.EXACT if entry.text == fill.use.identity.text else HitKind.SEMANTIC
-    kind = HitKind.STALE if at >= entry.expires_at else kind
-    reply, note = replay(forwarded.client, fill.use, choice.hit, kind, at)
-    landed = Land(None if kind is HitKind.STALE else choice.hit)
+    kind = HitKind.EXACT if hit.entry.text == fill.use.identity.text else HitKind.SEMANTIC
+    kind = HitKind.STALE if at >= hit.entry.expires_at else kind
+    reply, note = replay(forwarded.client, fill.use, hit, kind, at, outcome.probability)
+    landed = Land(None if kind is HitKind.STALE else hit)
     return Done(), (reply, landed, *notes, *_uncompared(fill), note)
 
 
 def on_response_body(stage: Recording, event: ResponseBody, plan: Snapshot, at: float) -> Step:
     reply = Reply(Phase.RESPONSE_BODY)
     stage.recorder.feed(event.body)
+    began = _fed(stage.meter, event.body, plan, at)
     if not event.end_of_stream:
-        return stage, (reply,)
-    return Done(), (reply, *_keep(stage, plan, at), Close())
+        return stage, (reply, *began)
+    return Done(), (reply, *began, *_keep(stage, plan, at), Close())
 
 
 def on_response_trailers(stage: Recording, event: ResponseTrailers, plan: Snapshot, at: float) -> Step:
     return Done(), (Reply(Phase.RESPONSE_TRAILERS), *_keep(stage, plan, at), Close())
 
 
+def on_metered_body(stage: Metering, event: ResponseBody, plan: Snapshot, at: float) -> Step:
+    reply, began = Reply(Phase.RESPONSE_BODY), _fed(stage.meter, event.body, plan, at)
+    if not event.end_of_stream:
+        return stage, (reply, *began)
+    ended = _ended(plan, at, stage.status, stage.meter.completion_tokens)
+    return Done(), (reply, *began, *ended, Close())
+
+
+def on_metered_trailers(stage: Metering, event: ResponseTrailers, plan: Snapshot, at: float) -> Step:
+    ended = _ended(plan, at, stage.status, stage.meter.completion_tokens)
+    return Done(), (Reply(Phase.RESPONSE_TRAILERS), *ended, Close())
+
+
 def _keep(stage: Recording, plan: Snapshot, at: float) -> tuple[Effect, ...]:
     """The one gate before the cache, for every form of answer."""
     decision, fill = stage.forwarded.decision, stage.fill
-    verdict = may_store(fill.use, plan.cache.of(decision.category), stage.recorder.finish())
+    ended = _ended(plan, at, 200, stage.meter.completion_tokens)
+    verdict = may_store(fill.use, plan.cache.of(decision.cache_key), stage.recorder.finish())
     if isinstance(verdict, Refused):
-        return _not_kept(fill, verdict.reason)
+        return (*ended, *_not_kept(fill, verdict.reason))
     identity, started = fill.use.identity, stage.forwarded.client.started
     # From when it was asked: what a mark of this moment covers must be gone when the mark is.
     expires_at = started + verdict.ttl
     if at >= expires_at:
-        return _not_kept(fill, Uncached.EXPIRED)
+        return (*ended, *_not_kept(fill, Uncached.EXPIRED))
     entry = Entry(
         id=identity.entry_id,
         partition=identity.partition,
@@ -166,13 +233,13 @@ def _keep(stage: Recording, plan: Snapshot, at: float) -> tuple[Effect, ...]:
         vector=fill.vector,
         completion=verdict.completion,
         model=decision.route.model,
-        category=decision.category,
+        category=decision.cache_key,
         reasoning=bool(stage.forwarded.reasoning),
         created_at=started,
         expires_at=expires_at,
         exact_only=fill.exact_only,
     )
-    kept: tuple[Effect, ...] = (Land(Candidate(entry, 1.0)), Store(entry))
+    kept: tuple[Effect, ...] = (*ended, Land(Candidate(entry, 1.0)), Store(entry))
     return kept if fill.verify is None else (*kept, Verify(fill.verify, verdict.completion))
 
 

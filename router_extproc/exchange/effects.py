@@ -61,9 +61,20 @@ class ImmediateReply:
 
 @dataclass(frozen=True, slots=True)
 class Analyse:
-    """Run the encoder on `text`; answered by AnalysisReady or AnalysisFailed."""
+    """Run the encoder on `text`; answered by AnalysisReady or AnalysisFailed. `session`: whose last model is
+    wanted too, None for nobody's."""
 
     text: str = field(repr=False)
+    timeout: float
+    session: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Ask the verifier whether an answer to `other` serves `text`; answered by Compared or CompareFailed."""
+
+    text: str = field(repr=False)
+    other: str = field(repr=False)
     timeout: float
 
 
@@ -123,6 +134,39 @@ class Verify:
 
 
 @dataclass(frozen=True, slots=True)
+class Remember:
+    """The session is with `model` from now on."""
+
+    session: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The request is under way to `model` since `at`. Ended by Finished, or by the end of the stream."""
+
+    model: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class FirstToken:
+    """The first piece of an event stream arrived at `at`."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The answer, of this HTTP status, was complete at `at`. `tokens`: those of the answer, None where nobody
+    counted."""
+
+    at: float
+    status: int
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """End the stream cleanly; Envoy goes on without us."""
 
@@ -155,6 +199,7 @@ class Routed:
     requested: str
     model: str
     category: str
+    decision: str
     confidence: float
     reasoning: bool
     rule: str
@@ -164,7 +209,8 @@ class Routed:
 
 @dataclass(frozen=True, slots=True)
 class CacheHit:
-    """`age` and `seconds` (since the request's first message) in seconds; `entry` is the entry's id."""
+    """`age` and `seconds` (since the request's first message) in seconds; `entry` is the entry's id.
+    `probability` is the verifier's, None where it was not asked."""
 
     kind: HitKind
     entry: str
@@ -172,12 +218,13 @@ class CacheHit:
     model: str
     age: float
     seconds: float
+    probability: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CacheMiss:
-    """No candidate was good enough; `refused` are the differences for which the guard refused some that were
-    similar enough, and how often."""
+    """No candidate was good enough; `refused` are the differences for which the guard or the verifier refused
+    some that were similar enough, and how often."""
 
     refused: Mapping[Difference, int] = field(default_factory=dict)
 
@@ -216,8 +263,15 @@ class StoreAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class TextsCompared:
+    """The verifier judged a pair; it took `seconds`, waiting for its turn included."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class PortFailed:
-    """`port` is `analyst` or `store`."""
+    """`port` is `analyst`, `verifier` or `store`."""
 
     port: str
     reason: Failure
@@ -230,6 +284,14 @@ class Answered:
     model: str
     status: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAdjusted:
+    """What was learned of a model changed how it is preferred; `kind` is a value of `AdjustmentKind`."""
+
+    model: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,14 +319,19 @@ Note = (
     | Coalesced
     | CacheVerified
     | StoreAsked
+    | TextsCompared
     | PortFailed
     | Answered
+    | ModelAdjusted
     | Violation
     | Cancelled
 )
 """What happened, for telemetry; carries no prompt, answer or credential."""
 
-Question = Analyse | LookupExact | LookupSimilar | Join
+Question = Analyse | Compare | LookupExact | LookupSimilar | Join
 """What a port is to answer, with an event."""
 
-Effect = Reply | ImmediateReply | Question | Land | Store | Verify | Close | Note
+Progress = Sent | FirstToken | Finished
+"""How a request to a model goes: what the models' performance is measured by."""
+
+Effect = Reply | ImmediateReply | Question | Land | Store | Verify | Remember | Progress | Close | Note

@@ -8,8 +8,10 @@ from router_extproc.base.refusals import Failure, Waited
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.marks import Marks
 from router_extproc.routing.analysis import Analysis
+from router_extproc.routing.world import World
 
 NO_MARKS = Marks()
+NO_NEWS = World()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,18 @@ class ResponseTrailers:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisReady:
+    """`world` is what is known of the pool by then, and of the session that was asked about."""
+
     analysis: Analysis
+    world: World = NO_NEWS
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisFailed:
+    """`world` as for AnalysisReady."""
+
     reason: Failure
+    world: World = NO_NEWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,22 @@ class LookupDone:
 @dataclass(frozen=True, slots=True)
 class LookupFailed:
     """`marks` as for LookupDone."""
+
+    reason: Failure
+    marks: Marks = NO_MARKS
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """`probability` as `ports.Analyst.same` gives it; `marks` are those in force by then."""
+
+    probability: float | None
+    marks: Marks = NO_MARKS
+
+
+@dataclass(frozen=True, slots=True)
+class CompareFailed:
+    """`marks` as for Compared."""
 
     reason: Failure
     marks: Marks = NO_MARKS
@@ -108,7 +132,17 @@ class PeerClosed:
 Message = RequestHeaders | RequestBody | RequestTrailers | ResponseHeaders | ResponseBody | ResponseTrailers
 """What Envoy sends; each is owed exactly one reply of its kind, unless the stream ends."""
 
-Result = AnalysisReady | AnalysisFailed | LookupDone | LookupFailed | Leads | Landed | Alone
+Result = (
+    AnalysisReady
+    | AnalysisFailed
+    | Compared
+    | CompareFailed
+    | LookupDone
+    | LookupFailed
+    | Leads
+    | Landed
+    | Alone
+)
 """What a port brings back."""
 
 Event = Message | Result | PeerClosed

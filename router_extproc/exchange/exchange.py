@@ -14,6 +14,8 @@ from router_extproc.exchange.events import (
     Alone,
     AnalysisFailed,
     AnalysisReady,
+    Compared,
+    CompareFailed,
     Event,
     Landed,
     Leads,
@@ -34,10 +36,13 @@ from router_extproc.exchange.stages import (
     AwaitBody,
     AwaitExact,
     AwaitFlight,
+    AwaitSame,
     AwaitSimilar,
     AwaitStale,
+    AwaitStaleSame,
     Done,
     Forwarded,
+    Metering,
     Recording,
     Stage,
     Start,
@@ -74,6 +79,10 @@ LEGAL: Mapping[type[Stage], Mapping[type[Event], Handler]] = MappingProxyType(
             LookupDone: judging.on_similar,
             LookupFailed: judging.on_similar_failed,
         },
+        AwaitSame: {
+            Compared: judging.on_compared,
+            CompareFailed: judging.on_compared,
+        },
         Forwarded: {
             RequestTrailers: answering.on_request_trailers,
             ResponseHeaders: answering.on_response_headers,
@@ -82,9 +91,17 @@ LEGAL: Mapping[type[Stage], Mapping[type[Event], Handler]] = MappingProxyType(
             LookupDone: answering.on_stale,
             LookupFailed: answering.on_stale_failed,
         },
+        AwaitStaleSame: {
+            Compared: answering.on_stale_compared,
+            CompareFailed: answering.on_stale_compared,
+        },
         Recording: {
             ResponseBody: answering.on_response_body,
             ResponseTrailers: answering.on_response_trailers,
+        },
+        Metering: {
+            ResponseBody: answering.on_metered_body,
+            ResponseTrailers: answering.on_metered_trailers,
         },
         Done: {},
     }

@@ -1,5 +1,8 @@
 """From the first message to a well-formed question: what is ours, what passes, what is an error."""
 
+from urllib.parse import unquote
+
+from router_extproc.base.digest import digest
 from router_extproc.base.headers import HeaderEdits, Headers
 from router_extproc.base.names import INTERNAL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
@@ -20,6 +23,7 @@ from router_extproc.exchange.effects import (
     Watch,
 )
 from router_extproc.exchange.events import RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders
+from router_extproc.exchange.facts import question_of
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     Asked,
@@ -33,8 +37,13 @@ from router_extproc.exchange.stages import (
 )
 from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
 from router_extproc.llm.errors import error_body
+from router_extproc.llm.models import render_model, render_models
 
 CHAT_PATH = "/v1/chat/completions"
+MODELS_PATH = "/v1/models"
+
+OWNER = "router-extproc"
+"""`owned_by` in the list of models."""
 
 Step = tuple[Stage, tuple[Effect, ...]]
 
@@ -43,24 +52,46 @@ _STATUS = {
     Rejection.INVALID_REQUEST: 400,
     Rejection.BODY_TOO_LARGE: 413,
     Rejection.UNKNOWN_MODEL: 404,
+    Rejection.UNSUITABLE: 400,
 }
 
 
 def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: float) -> Step:
+    named = model_asked_for(event.headers)
+    if named is not None:
+        return list_models(named, plan, at)
     reason = not_ours(event)
     if reason is not None:
         return _pass_by(event.headers, reason)
     if event.end_of_stream:
-        return _reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
+        return reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
     headers = event.headers
     asking = AwaitBody(
         ident=stage.ident,
         tenant=plan.cache.tenancy.of(headers),
         control=parse_cache_control(headers.all(VSR_CACHE_CONTROL)),
         query=headers.get(":path").partition("?")[2],
+        session=headers.get(plan.session_header) or None,
         started=at,
     )
     return asking, (Reply(Phase.REQUEST_HEADERS),)
+
+
+def model_asked_for(headers: Headers) -> str | None:
+    """For `GET /v1/models/NAME` the name, for the whole list "", for any other request None."""
+    path = headers.get(":path").partition("?")[0]
+    if headers.get(":method") != "GET" or not (path == MODELS_PATH or path.startswith(MODELS_PATH + "/")):
+        return None
+    return unquote(path[len(MODELS_PATH) + 1 :])
+
+
+def list_models(name: str, plan: Snapshot, at: float) -> Step:
+    """The names a client may send as `model`: the pool is nobody's but the router's to tell."""
+    if name and name not in plan.listed:
+        return reject(Rejection.UNKNOWN_MODEL, "The model does not exist in this pool.", "model")
+    body = render_model(name, OWNER, int(at)) if name else render_models(plan.listed, OWNER, int(at))
+    reply = ImmediateReply(200, (("content-type", "application/json"),), body, "models")
+    return Done(), (reply,)
 
 
 def not_ours(event: RequestHeaders) -> Bypass | None:
@@ -89,30 +120,30 @@ def on_response_first(stage: Start | AwaitBody, event: ResponseHeaders, plan: Sn
 def on_request_body(stage: AwaitBody, event: RequestBody, plan: Snapshot, at: float) -> Step:
     if len(event.body) > plan.max_body_bytes:
         message = f"The request body has {len(event.body)} bytes; at most {plan.max_body_bytes} are allowed."
-        return _reject(Rejection.BODY_TOO_LARGE, message, None)
+        return reject(Rejection.BODY_TOO_LARGE, message, None)
     try:
         chat = parse_chat(event.body)
     except ChatError as error:
-        return _reject(error.reason, str(error), error.param)
+        return reject(error.reason, str(error), error.param)
     automatic = chat.model in plan.aliases
     if not automatic and not plan.is_model(chat.model):
-        return _reject(Rejection.UNKNOWN_MODEL, "The model does not exist in this pool.", "model")
+        return reject(Rejection.UNKNOWN_MODEL, "The model does not exist in this pool.", "model")
     return _ask(stage, chat, None if automatic else chat.model, plan, at)
 
 
 def on_no_body(stage: AwaitBody, event: RequestTrailers, plan: Snapshot, at: float) -> Step:
     """Trailers right after the headers: a request with an empty body."""
-    return _reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
+    return reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
 
 
 def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot, at: float) -> Step:
     """The exact tier first: it costs no model. Without a place in the cache, straight to the encoder."""
     client = Client(stage.ident, chat.stream, chat.include_usage, stage.started)
-    use = _use(stage, chat, model, plan)
+    use, session = _use(stage, chat, model, plan), _session(stage, chat, plan)
     if isinstance(use, Uncached):
-        asked = Asked(client, chat, model, None)
+        asked = Asked(client, chat, model, None, session)
         return analyse(asked, plan, 0.0, (CacheSkipped(use, storing=False),))
-    asked = Asked(client, chat, model, use)
+    asked = Asked(client, chat, model, use, session)
     if not use.control.asks:
         return analyse(asked, plan, 0.0, (CacheSkipped(Uncached.CACHE_CONTROL, storing=False),))
     identity = use.identity
@@ -144,11 +175,22 @@ def _use(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot)
 
 
 def analyse(asked: Asked, plan: Snapshot, budget: float, notes: tuple[Effect, ...] = ()) -> Step:
-    """Run the encoder on what the user asks. Requests whose last turn has no text are read as a whole.
-    `budget`: seconds left for lookups afterwards."""
-    texts = [turn.text for turn in asked.chat.turns if turn.role == "user" and turn.text]
-    text = texts[-1] if texts else " "
-    return AwaitAnalysis(asked, budget), (*notes, Analyse(text, plan.analysis_timeout))
+    """Run the encoder on what the user asks. `budget`: seconds left for lookups afterwards."""
+    text = question_of(asked.chat) or " "
+    return AwaitAnalysis(asked, budget), (*notes, Analyse(text, plan.analysis_timeout, asked.session))
+
+
+def _session(stage: AwaitBody, chat: ChatRequest, plan: Snapshot) -> str | None:
+    """The conversation's key: what its client calls it, else how it began, up to the first thing a user said.
+    Each tenant has its own, so nobody steers another's; who cannot be told apart has none."""
+    tenant = stage.tenant
+    if not plan.routing.session.remembers or isinstance(tenant, Uncached):
+        return None
+    if stage.session is not None:
+        return digest("session", (tenant.encode(), b"named", stage.session.encode()))
+    roles = [turn.role for turn in chat.turns]
+    first = roles.index("user") + 1 if "user" in roles else len(roles)
+    return digest("session", (tenant.encode(), b"", *(turn.canonical for turn in chat.turns[:first])))
 
 
 def _pass_by(headers: Headers, reason: Bypass) -> Step:
@@ -164,7 +206,8 @@ def _pass_by(headers: Headers, reason: Bypass) -> Step:
     return Done(), (reply, Bypassed(reason), Close())
 
 
-def _reject(reason: Rejection, message: str, param: str | None) -> Step:
+def reject(reason: Rejection, message: str, param: str | None) -> Step:
+    """An error in OpenAI's form; nothing goes upstream."""
     body = error_body(
         message, param=param, code="model_not_found" if reason is Rejection.UNKNOWN_MODEL else None
     )

@@ -1,9 +1,11 @@
 """From a question to what happens with it: an answer from the cache, or a model of the pool."""
 
+from dataclasses import replace
+
 import msgspec
 
 from router_extproc.base.digest import digest
-from router_extproc.base.headers import HeaderEdits
+from router_extproc.base.headers import HeaderEdits, header_text
 from router_extproc.base.names import (
     INTERNAL,
     SELECTED_MODEL,
@@ -13,13 +15,15 @@ from router_extproc.base.names import (
     VSR_CACHE_QUESTION,
     VSR_CACHE_SIMILARITY,
     VSR_CATEGORY,
+    VSR_DECISION,
     VSR_MODEL,
     VSR_REASONING,
     VSR_RESPONSE_PATH,
 )
-from router_extproc.base.refusals import Failure, Uncached, Waited
+from router_extproc.base.refusals import Failure, Rejection, Uncached, Waited
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.policy import Bounds, CacheUse, Mode, admits, by_meaning, choose
+from router_extproc.exchange.comparing import LEAST_BUDGET, Asking, Decided, begin, go_on
 from router_extproc.exchange.effects import (
     CacheHit,
     CacheMiss,
@@ -33,25 +37,31 @@ from router_extproc.exchange.effects import (
     LookupSimilar,
     Phase,
     PortFailed,
+    Remember,
     Reply,
     Routed,
+    Sent,
 )
 from router_extproc.exchange.events import (
     Alone,
     AnalysisFailed,
     AnalysisReady,
+    Compared,
+    CompareFailed,
     Landed,
     Leads,
     LookupDone,
     LookupFailed,
 )
-from router_extproc.exchange.intake import Step, analyse
+from router_extproc.exchange.facts import facts_of
+from router_extproc.exchange.intake import Step, analyse, reject
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     Asked,
     AwaitAnalysis,
     AwaitExact,
     AwaitFlight,
+    AwaitSame,
     AwaitSimilar,
     Client,
     Done,
@@ -59,11 +69,12 @@ from router_extproc.exchange.stages import (
     Forwarded,
 )
 from router_extproc.llm.render import render_json, render_sse
+from router_extproc.llm.system import SystemPrompt
 from router_extproc.routing.analysis import Analysis
-from router_extproc.routing.decide import Decision, decide, reasoning_fields
-
-LEAST_BUDGET = 0.001
-"""Seconds: with less left for lookups, no store could answer."""
+from router_extproc.routing.decide import Decision, Unsuitable, decide
+from router_extproc.routing.policy import DECISION_KEY, reasoning_fields
+from router_extproc.routing.tools import Tool
+from router_extproc.routing.world import World
 
 
 def on_exact(stage: AwaitExact, event: LookupDone, plan: Snapshot, at: float) -> Step:
@@ -108,15 +119,20 @@ def on_alone(stage: AwaitFlight, event: Alone, plan: Snapshot, at: float) -> Ste
 
 def on_analysis(stage: AwaitAnalysis, event: AnalysisReady, plan: Snapshot, at: float) -> Step:
     asked, analysis = stage.asked, event.analysis
-    decision = decide(plan.routing, asked.model, analysis)
+    world = _world(event.world, asked)
+    decision = decide(plan.routing, asked.model, facts_of(asked.chat), analysis, world)
+    if isinstance(decision, Unsuitable):
+        return reject(Rejection.UNSUITABLE, decision.message, None)
     use = asked.use
     if use is None:
         return _forward(asked, decision, analysis, plan, at)
-    mode = plan.cache.of(decision.category).mode
+    mode = plan.cache.of(decision.cache_key).mode
     if mode is Mode.OFF:
         skipped = CacheSkipped(Uncached.CATEGORY_OFF, storing=False)
         return _forward(asked, decision, analysis, plan, at, notes=(skipped,))
     refused = by_meaning(use, mode, truncated=analysis.truncated)
+    if decision.tool_selection and refused is None:
+        refused = Uncached.TOOLS
     fill = Fill(use, analysis.vector, exact_only=refused is not None)
     if not use.control.asks:
         return _forward(asked, decision, analysis, plan, at, fill)
@@ -132,25 +148,43 @@ def on_analysis(stage: AwaitAnalysis, event: AnalysisReady, plan: Snapshot, at: 
 
 def on_analysis_failed(stage: AwaitAnalysis, event: AnalysisFailed, plan: Snapshot, at: float) -> Step:
     """Without an analysis the default model answers, and nothing is stored: an entry needs a vector."""
-    decision = decide(plan.routing, stage.asked.model, None)
+    world = _world(event.world, stage.asked)
+    decision = decide(plan.routing, stage.asked.model, facts_of(stage.asked.chat), None, world)
     notes: tuple[Effect, ...] = (PortFailed("analyst", event.reason),)
+    if isinstance(decision, Unsuitable):
+        done, effects = reject(Rejection.UNSUITABLE, decision.message, None)
+        return done, (*effects, *notes)
     if stage.asked.use is not None:
         notes = (*notes, CacheSkipped(Uncached.NO_ANALYSIS, storing=False))
     return _forward(stage.asked, decision, None, plan, at, notes=notes)
 
 
 def on_similar(stage: AwaitSimilar, event: LookupDone, plan: Snapshot, at: float) -> Step:
-    use, decision = stage.use, stage.decision
-    choice = choose(plan.cache, use, decision.category, event.candidates, Bounds(event.marks, at))
+    bounds = Bounds(event.marks, at)
+    choice = choose(plan.cache, stage.use, stage.decision.cache_key, event.candidates, bounds)
+    return _decide(stage, begin(choice, stage.use, plan, bounds), plan, at)
+
+
+def on_compared(stage: AwaitSame, event: Compared | CompareFailed, plan: Snapshot, at: float) -> Step:
+    bounds = Bounds(event.marks, at)
+    return _decide(stage.found, go_on(stage.doubt, event, stage.found.use, plan, bounds), plan, at)
+
+
+def _decide(stage: AwaitSimilar, outcome: Asking | Decided, plan: Snapshot, at: float) -> Step:
+    """Ask the verifier, or answer from the cache, or go upstream."""
+    if isinstance(outcome, Asking):
+        return AwaitSame(stage, outcome.doubt), (outcome.question,)
+    use, choice = stage.use, outcome.choice
     fill = Fill(use, stage.analysis.vector, exact_only=False)
     if choice.hit is None:
-        return _forward(stage.asked, decision, stage.analysis, plan, at, fill, (CacheMiss(choice.refused),))
+        notes: tuple[Effect, ...] = (*outcome.failed, CacheMiss(choice.refused))
+        return _forward(stage.asked, stage.decision, stage.analysis, plan, at, fill, notes)
     if use.control.keeps and _is_sampled(stage.asked, plan.cache.verify_share):
         fill = Fill(use, stage.analysis.vector, exact_only=False, verify=choice.hit)
         # Only this client waits for the model: for the others the hit is as good as it was.
-        return _forward(stage.asked, decision, stage.analysis, plan, at, fill, (Land(choice.hit),))
-    done, effects = _answer(stage.asked.client, use, choice.hit, HitKind.SEMANTIC, at)
-    return done, (*effects, Land(choice.hit))
+        return _forward(stage.asked, stage.decision, stage.analysis, plan, at, fill, (Land(choice.hit),))
+    hit = replay(stage.asked.client, use, choice.hit, HitKind.SEMANTIC, at, outcome.probability)
+    return Done(), (*hit, Land(choice.hit))
 
 
 def on_similar_failed(stage: AwaitSimilar, event: LookupFailed, plan: Snapshot, at: float) -> Step:
@@ -160,8 +194,16 @@ def on_similar_failed(stage: AwaitSimilar, event: LookupFailed, plan: Snapshot, 
 
 
 def _is_sampled(asked: Asked, share: float) -> bool:
-    """Chance without a source of chance: an exchange's ident is random, and so is its digest."""
-    return int(digest("sample", (asked.client.ident.encode(),))[:8], 16) < share * 2**32
+    return _chance("sample", asked) < share
+
+
+def _world(world: World, asked: Asked) -> World:
+    return replace(world, chance=_chance("route", asked))
+
+
+def _chance(use: str, asked: Asked) -> float:
+    """In [0, 1). Chance without a source of chance: an exchange's ident is random, and so is its digest."""
+    return int(digest(use, (asked.client.ident.encode(),))[:8], 16) / 2**32
 
 
 def _answer(client: Client, use: CacheUse, candidate: Candidate, kind: HitKind, at: float) -> Step:
@@ -171,9 +213,15 @@ def _answer(client: Client, use: CacheUse, candidate: Candidate, kind: HitKind, 
 
 
 def replay(
-    client: Client, use: CacheUse, candidate: Candidate, kind: HitKind, at: float
+    client: Client,
+    use: CacheUse,
+    candidate: Candidate,
+    kind: HitKind,
+    at: float,
+    probability: float | None = None,
 ) -> tuple[ImmediateReply, CacheHit]:
-    """The answer of `candidate`'s entry, as JSON or as an event stream, and what is to be noted of it."""
+    """The answer of `candidate`'s entry, as JSON or as an event stream, and what is to be noted of it.
+    `probability` is the verifier's, if it was asked."""
     entry = candidate.entry
     ident = "chatcmpl-" + digest("completion", (client.ident.encode(), entry.id.encode()))
     if client.stream:
@@ -194,15 +242,18 @@ def replay(
     ]
     if entry.text != use.identity.text:
         headers.append((VSR_CACHE_SIMILARITY, f"{candidate.similarity:.4f}"))
-    note = CacheHit(kind, entry.id, candidate.similarity, entry.model, age, at - client.started)
+    note = CacheHit(kind, entry.id, candidate.similarity, entry.model, age, at - client.started, probability)
     return ImmediateReply(200, tuple(headers), body, f"cache_{kind.value}"), note
 
 
-def selection_headers(model: str, category: str, reasoning: bool | None) -> tuple[tuple[str, str], ...]:
-    """What the client is told about the choice, in VSR's value formats."""
+def selection_headers(model: str, cache_key: str, reasoning: bool | None) -> tuple[tuple[str, str], ...]:
+    """What the client is told about the choice, in VSR's value formats. `cache_key` is a category's name, or
+    a decision's after its prefix."""
     headers = [(VSR_MODEL, model)]
-    if category:
-        headers.append((VSR_CATEGORY, category))
+    if cache_key.startswith(DECISION_KEY):
+        headers.append((VSR_DECISION, header_text(cache_key.removeprefix(DECISION_KEY))))
+    elif cache_key:
+        headers.append((VSR_CATEGORY, header_text(cache_key)))
     if reasoning is not None:
         headers.append((VSR_REASONING, "on" if reasoning else "off"))
     return tuple(headers)
@@ -220,9 +271,16 @@ def _forward(
     """Send the request to the decision's model. The body changes only where the decision says so."""
     route = decision.route
     body, reasoning = asked.chat.raw, None
+    tools: tuple[Tool, ...] = ()
     if asked.model is None:
-        switch = reasoning_fields(plan.routing.families[route.model], route)
-        body = asked.chat.edited(model=route.model, defaults=(switch,) if switch else ())
+        switch = reasoning_fields(plan.routing.models[route.model].family, route)
+        tools = _tools(decision, analysis, plan)
+        body = asked.chat.edited(
+            model=route.name,
+            defaults=(switch,) if switch else (),
+            system=_system(decision),
+            tools=tools,
+        )
         own_setting = switch is not None and _client_sets(asked, switch[0], switch[1])
         reasoning = None if own_setting else route.reasoning
     edits = HeaderEdits(
@@ -243,14 +301,32 @@ def _forward(
         requested=asked.model or "auto",
         model=route.model,
         category=decision.category,
+        decision=decision.decision,
         confidence=decision.confidence,
         reasoning=bool(reasoning),
         rule=decision.rule.value,
         seconds=at - asked.client.started,
         timings=analysis.timings if analysis else None,
     )
-    left = () if fill is not None or asked.use is None else (Land(None),)
-    return Forwarded(asked.client, decision, reasoning, fill), (reply, *left, *notes, note)
+    left: tuple[Effect, ...] = () if fill is not None or asked.use is None else (Land(None),)
+    if asked.session is not None:
+        left = (*left, Remember(asked.session, route.model))
+    # Before the reply: who is asked next must know of this one.
+    sent = (Sent(route.model, at),) if plan.learns else ()
+    prompted = asked.model is None and decision.system_prompt is not None
+    return Forwarded(asked.client, decision, reasoning, prompted, fill), (*sent, reply, *left, *notes, note)
+
+
+def _system(decision: Decision) -> SystemPrompt | None:
+    prompt = decision.system_prompt
+    return None if prompt is None else SystemPrompt(prompt.text, replaces=prompt.mode == "replace")
+
+
+def _tools(decision: Decision, analysis: Analysis | None, plan: Snapshot) -> tuple[Tool, ...]:
+    """Those to add to the request. Without an analysis nobody knows which."""
+    if not decision.tool_selection or plan.tools is None or analysis is None:
+        return ()
+    return plan.tools.select(analysis.vector)
 
 
 def _client_sets(asked: Asked, name: str, key: str | None) -> bool:

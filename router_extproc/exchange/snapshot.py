@@ -3,15 +3,18 @@
 from dataclasses import dataclass
 
 from router_extproc.caching.policy import CachePolicy
-from router_extproc.routing.decide import RoutingPolicy
+from router_extproc.routing.compiled import RoutingPolicy
+from router_extproc.routing.tools import ToolBox
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """`generation` is a digest of everything that decides routing; `encoder` the identity of the vectors.
 
-    `aliases` are the model names that mean "choose for me". `max_body_bytes` bounds a request body;
-    `analysis_timeout` is in seconds.
+    `aliases` are the model names that mean "choose for me", `listed` the names that `GET /v1/models` shows.
+    `tools` are what tool selection chooses from. `session_header` names a conversation, where its client
+    does. `learns`: the models' performance is measured, so every answer is watched. `max_body_bytes` bounds a
+    request body; `analysis_timeout` is in seconds.
     """
 
     generation: str
@@ -21,7 +24,11 @@ class Snapshot:
     cache: CachePolicy
     max_body_bytes: int
     analysis_timeout: float
+    listed: tuple[str, ...] = ()
+    tools: ToolBox | None = None
+    session_header: str = "x-session-id"
+    learns: bool = False
 
     def is_model(self, name: str) -> bool:
-        """Whether the pool has a model of this name."""
-        return name in self.routing.families
+        """Whether the pool has a model, or an adapter of one, of this name."""
+        return self.routing.knows(name)

@@ -3,15 +3,18 @@
 `started` is the time of the stream's first message, in Unix seconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from router_extproc.base.refusals import Uncached
 from router_extproc.base.vector import Vector
 from router_extproc.caching.control import CacheControl
 from router_extproc.caching.entry import Candidate
-from router_extproc.caching.policy import CacheUse
+from router_extproc.caching.guard import Difference
+from router_extproc.caching.policy import CacheUse, Doubtful
 from router_extproc.exchange.recorder import Recorder
 from router_extproc.llm.chat import ChatRequest
+from router_extproc.llm.meter import Meter
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision
 
@@ -26,12 +29,14 @@ class Start:
 @dataclass(frozen=True, slots=True)
 class AwaitBody:
     """A chat completion's headers were let through; its body comes next. `tenant` may be the reason why
-    there is none; `query` is the query of the request's path."""
+    there is none; `query` is the query of the request's path, `session` what its client calls the
+    conversation."""
 
     ident: str
     tenant: str | Uncached
     control: CacheControl
     query: str
+    session: str | None
     started: float
 
 
@@ -49,12 +54,13 @@ class Client:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A well-formed question. `model` is None when the router shall choose; `use` is None when the cache
-    may not be used for it."""
+    may not be used for it; `session` is None where nobody asks which model a conversation is with."""
 
     client: Client
     chat: ChatRequest = field(repr=False)
     model: str | None
     use: CacheUse | None
+    session: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,24 @@ class AwaitSimilar:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Candidates that may answer if the verifier agrees; it was asked about the first. `refused` is what was
+    held back so far; `since` is when the first one was asked about."""
+
+    candidates: tuple[Doubtful, ...]
+    refused: Mapping[Difference, int]
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitSame:
+    """The verifier was asked about what the semantic tier found."""
+
+    found: AwaitSimilar
+    doubt: Doubt
+
+
+@dataclass(frozen=True, slots=True)
 class Fill:
     """What an entry needs beside the answer. `verify` is the semantic hit that was not served, so that it can
     be compared with the answer."""
@@ -107,11 +131,12 @@ class Fill:
 @dataclass(frozen=True, slots=True)
 class Forwarded:
     """The request went to `decision`'s model. `reasoning` is None when the client's own setting stands;
-    `fill` is None when the answer is not for the cache."""
+    `prompted`: with the decision's system prompt; `fill` is None when the answer is not for the cache."""
 
     client: Client
     decision: Decision
     reasoning: bool | None
+    prompted: bool
     fill: Fill | None
 
 
@@ -124,12 +149,30 @@ class AwaitStale:
 
 
 @dataclass(frozen=True, slots=True)
+class AwaitStaleSame:
+    """The model failed, and the verifier was asked about what may stand in."""
+
+    found: AwaitStale
+    doubt: Doubt
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
-    """The answer passes and is read."""
+    """The answer passes and is read, to be stored."""
 
     forwarded: Forwarded
     fill: Fill
     recorder: Recorder = field(repr=False)
+    meter: Meter = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Metering:
+    """The answer, of this HTTP status, passes and is measured. It is not for the cache."""
+
+    forwarded: Forwarded
+    status: int
+    meter: Meter = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +187,11 @@ Stage = (
     | AwaitFlight
     | AwaitAnalysis
     | AwaitSimilar
+    | AwaitSame
     | Forwarded
     | AwaitStale
+    | AwaitStaleSame
     | Recording
+    | Metering
     | Done
 )

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from router_extproc.base.refusals import Rejection
+from router_extproc.llm.splice import Edit, apply, inserted, span
+from router_extproc.llm.system import SystemPrompt, system_edit
 
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE = msgspec.json.Decoder()
@@ -76,24 +77,37 @@ class ChatRequest:
     _keys: Mapping[str, frozenset[str]] = field(repr=False, compare=False)
     """The keys of each top-level value that is an object."""
 
-    def edited(self, model: str | None = None, defaults: Sequence[Default] = ()) -> bytes:
-        """The body with another model, and with `defaults` where the client set nothing.
+    def edited(
+        self,
+        model: str | None = None,
+        defaults: Sequence[Default] = (),
+        system: SystemPrompt | None = None,
+        tools: Sequence[object] = (),
+    ) -> bytes:
+        """The body with another model, with `defaults` where the client set nothing, with `system` in or
+        before its system message, and with `tools`, unless they are empty, in place of the client's.
 
         A default `(field, None, value)` adds a top-level field, `(field, key, value)` a key to the object
         `field`, which is made if absent. What the client sent stays, null included, and so does a field
         that is not an object. Of equal defaults the first counts. Every other byte is as received.
         """
-        edits: list[tuple[int, int, bytes]] = []
+        edits: list[Edit] = []
         if model is not None:
-            edits.append((*_span(self.raw, self._members["model"]), msgspec.json.encode(model)))
+            edits.append(Edit(*span(self.raw, self._members["model"]), msgspec.json.encode(model)))
+        if system is not None:
+            edits.append(system_edit(self.raw, self._members["messages"], system))
         added: dict[str, Any] = {}
+        if tools and "tools" in self._members:
+            edits.append(Edit(*span(self.raw, self._members["tools"]), msgspec.json.encode(tools)))
+        elif tools:
+            added["tools"] = tools
         for name, extra in self._missing(defaults, added).items():
-            start, _ = _span(self.raw, self._members[name])
-            edits.append((start + 1, start + 1, _inserted(extra, last=not self._keys[name])))
+            start, _ = span(self.raw, self._members[name])
+            edits.append(Edit(start + 1, start + 1, inserted(extra, last=not self._keys[name])))
         if added:
             start = self.raw.index(b"{") + 1
-            edits.append((start, start, _inserted(added, last=False)))
-        return _apply(self.raw, edits)
+            edits.append(Edit(start, start, inserted(added, last=False)))
+        return apply(self.raw, edits)
 
     def _missing(self, defaults: Sequence[Default], added: dict[str, Any]) -> dict[str, dict[str, object]]:
         """Keys to insert into objects the client sent, by field; fields it did not send go to `added`."""
@@ -240,40 +254,3 @@ def _beyond_usage(options: object) -> object:
 
 def _invalid(message: str, param: str) -> ChatError:
     return ChatError(Rejection.INVALID_REQUEST, message, param)
-
-
-def _span(body: bytes, raw: msgspec.Raw) -> tuple[int, int]:
-    """Where in `body` the value lies: msgspec's Raw is a view of the decoder's input, not a copy.
-
-    Raises RuntimeError if a release of msgspec copies after all, rather than cutting at a wrong place.
-    """
-    view = memoryview(raw)
-    start = _address(view) - _address(body)
-    stop = start + view.nbytes
-    if start < 0 or body[start:stop] != view:
-        raise RuntimeError("msgspec.Raw is no view of its input: spans cannot be found")
-    return start, stop
-
-
-def _address(buffer: bytes | memoryview) -> int:
-    address: int = np.frombuffer(buffer, np.uint8).__array_interface__["data"][0]
-    return address
-
-
-def _inserted(members: Mapping[str, object], last: bool) -> bytes:
-    """The members of a JSON object, without its braces; a comma follows unless nothing else does."""
-    inner = msgspec.json.encode(members)[1:-1]
-    return inner if last else inner + b","
-
-
-def _apply(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-    """`body` with each `(start, stop, replacement)` made; the spans do not overlap."""
-    if not edits:
-        return body
-    pieces: list[bytes] = []
-    done = 0
-    for start, stop, replacement in sorted(edits):
-        pieces += (body[done:start], replacement)
-        done = stop
-    pieces.append(body[done:])
-    return b"".join(pieces)

@@ -9,7 +9,7 @@ import logging
 import traceback
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from router_extproc.exchange.effects import (
     CacheSkipped,
     CacheVerified,
     Close,
+    Compare,
     Effect,
     ImmediateReply,
     Join,
@@ -28,16 +29,21 @@ from router_extproc.exchange.effects import (
     LookupExact,
     LookupSimilar,
     Note,
+    Progress,
     Question,
+    Remember,
     Reply,
     Store,
     StoreAsked,
+    TextsCompared,
     Verify,
 )
 from router_extproc.exchange.events import (
     Alone,
     AnalysisFailed,
     AnalysisReady,
+    Compared,
+    CompareFailed,
     Event,
     Landed,
     Leads,
@@ -49,7 +55,10 @@ from router_extproc.exchange.events import (
 )
 from router_extproc.ports import Analyst, Clock, PortError, Telemetry
 from router_extproc.ports import Store as StorePort
+from router_extproc.routing.performance import Ticket
+from router_extproc.routing.world import World
 from router_extproc.server.flights import Flight, Flights
+from router_extproc.server.pool import Pool
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +77,7 @@ class Ports:
 
     `fill` offers an entry to the bounded queue of cache writes, `verify` a pair of answers to that of
     comparisons; both return at once, and False says that the queue is full. `marks` are those in force.
+    `pool` is what was learned of the models.
     """
 
     analyst: Analyst
@@ -78,6 +88,7 @@ class Ports:
     flights: Flights
     telemetry: Telemetry
     clock: Clock
+    pool: Pool = field(default_factory=Pool)
 
 
 async def drive(
@@ -106,6 +117,8 @@ async def drive(
                         effects.extend(exchange.receive(result, ports.clock.now()))
                     elif isinstance(effect, Close):
                         stream.ended = True
+                    elif isinstance(effect, Progress):
+                        stream.progress(effect)
                     else:
                         stream.later.append(effect)
                     del effect  # for the same reason: a reply has the body too
@@ -120,12 +133,13 @@ async def drive(
 class _Stream:
     """What the driver holds for one exchange. `later`: what is done after a turn's replies."""
 
-    __slots__ = ("_exchange", "_flight", "_ports", "ended", "later")
+    __slots__ = ("_exchange", "_flight", "_ports", "_ticket", "ended", "later")
 
     def __init__(self, exchange: Exchange, ports: Ports) -> None:
         self._exchange = exchange
         self._ports = ports
         self._flight: Flight | None = None
+        self._ticket: Ticket | None = None
         self.ended = False
         self.later: list[Effect] = []
 
@@ -152,14 +166,18 @@ class _Stream:
             return result
         self._timed(question, "error", began)
         if isinstance(question, Analyse):
-            return AnalysisFailed(reason)
+            return AnalysisFailed(reason, _world(question, self._ports))
+        if isinstance(question, Compare):
+            return CompareFailed(reason, self._ports.marks())
         return LookupFailed(reason, self._ports.marks())
 
     def _timed(self, question: Question, status: str, began: float) -> None:
         operation = {LookupExact: "get_by_id", LookupSimilar: "find_similar"}.get(type(question))
+        seconds = max(0.0, self._ports.clock.now() - began)
         if operation is not None:
-            seconds = max(0.0, self._ports.clock.now() - began)
             self._ports.telemetry.note(StoreAsked(operation, status, seconds))
+        elif isinstance(question, Compare) and status != "error":
+            self._ports.telemetry.note(TextsCompared(seconds))
 
     async def _join(self, question: Join) -> Result:
         """Lead, or wait for who leads. An exchange leads once; asked again, it goes on alone."""
@@ -176,6 +194,10 @@ class _Stream:
         if candidate is None:
             return Alone(Waited.LEADER_GAVE_UP)
         return Landed(candidate, self._ports.marks())
+
+    def progress(self, effect: Progress) -> None:
+        """Takes note at once of how the request to a model goes: others are deciding meanwhile."""
+        self._ticket = self._ports.pool.progress(self._ticket, effect, self._ports.telemetry)
 
     def settle(self, effects: Iterable[Effect]) -> None:
         """Does what needs no peer, after the turn's replies, and the same of an interrupted turn.
@@ -204,6 +226,10 @@ class _Stream:
             if not ports.verify(effect):
                 entry = effect.hit.entry
                 ports.telemetry.note(CacheVerified(Verified.UNDECIDED, entry.category, entry.id))
+        elif isinstance(effect, Progress):
+            self.progress(effect)
+        elif isinstance(effect, Remember):
+            ports.pool.remember(effect.session, effect.model, ports.clock.now())
         elif isinstance(effect, Note):
             ports.telemetry.note(effect)
 
@@ -212,6 +238,9 @@ class _Stream:
         else can be done any more, so nothing else is run."""
         if self._flight is not None:
             self._flight.land(None)
+        if self._ticket is not None:
+            self._ports.pool.left(self._ticket, self._ports.clock.now(), self._ports.telemetry)
+            self._ticket = None
         if self.ended:
             return
         try:
@@ -223,9 +252,12 @@ class _Stream:
             log_bug("peer_closed", error)
 
 
-async def _answer(question: Analyse | LookupExact | LookupSimilar, ports: Ports) -> Result:
+async def _answer(question: Analyse | Compare | LookupExact | LookupSimilar, ports: Ports) -> Result:
     if isinstance(question, Analyse):
-        return AnalysisReady(await ports.analyst.analyse(question.text))
+        analysis = await ports.analyst.analyse(question.text)
+        return AnalysisReady(analysis, _world(question, ports))
+    if isinstance(question, Compare):
+        return Compared(await ports.analyst.same(question.text, question.other), ports.marks())
     at, store = ports.clock.now() - question.grace, ports.store
     if isinstance(question, LookupExact):
         entry = await store.get(question.partition, question.entry_id, at, question.timeout)
@@ -234,6 +266,10 @@ async def _answer(question: Analyse | LookupExact | LookupSimilar, ports: Ports)
         question.partition, question.vector, question.limit, at, question.timeout
     )
     return LookupDone(candidates, ports.marks())
+
+
+def _world(question: Analyse, ports: Ports) -> World:
+    return ports.pool.world(question.session, ports.clock.now())
 
 
 def log_bug(doing: str, error: BaseException) -> None:

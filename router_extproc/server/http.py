@@ -48,10 +48,15 @@ class _TooMany(asyncio.Protocol):
 
 
 async def serve_api(
-    host: str, port: int, checks: Mapping[str, Check], routes: Sequence[web.RouteDef] = ()
+    host: str,
+    port: int,
+    checks: Mapping[str, Check],
+    routes: Sequence[web.RouteDef] = (),
+    configuration: Callable[[], Mapping[str, object]] = dict,
 ) -> HttpServer:
     """`GET /health`: 200 while the process runs. `GET /ready`: 200 when every check holds, else 503;
-    the body names each check. `routes` are served beside them. Raises PortTakenError."""
+    the body names each check, and says which `configuration` is served with. `routes` are served beside
+    them. Raises PortTakenError."""
 
     async def health(_: web.Request) -> web.Response:
         return json_reply({"status": "healthy", "service": "router-extproc"})
@@ -60,7 +65,8 @@ async def serve_api(
         results = await asyncio.gather(*(check() for check in checks.values()))
         named = dict(zip(checks, results, strict=True))
         ok = all(results)
-        return json_reply({"status": "ready" if ok else "not ready", "checks": named}, 200 if ok else 503)
+        body = {"status": "ready" if ok else "not ready", "checks": named, "configuration": configuration()}
+        return json_reply(body, 200 if ok else 503)
 
     own = (web.get("/health", health), web.get("/ready", ready))
     return await _serve(host, port, (*own, *routes), "listeners.api")

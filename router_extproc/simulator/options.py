@@ -1,6 +1,10 @@
 """What one simulated server is started with."""
 
 from dataclasses import dataclass
+from typing import Final
+
+CONTEXT_TOKENS: Final = 40_960
+"""The longest prompt where nothing else is said: Qwen3's own `max_position_embeddings`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,7 @@ class SimulatedModel:
     tokens_per_second: float = 100.0
     slots: int = 256
     queue: int = 4096
-    context_tokens: int = 40_960
+    context_tokens: int = CONTEXT_TOKENS
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -82,8 +82,15 @@ class CacheMetrics:
         self._similarity = self._histogram(
             "router_cache_hit_similarity", "Cosine of semantic hits.", SIMILARITY
         )
+        self._probability = self._histogram(
+            "router_cache_hit_probability",
+            "The verifier's probability of the hits it accepted.",
+            SIMILARITY,
+        )
         self._guarded = self._counter(
-            "router_cache_guard_refusals", "Similar entries that the guard held back, and why.", "difference"
+            "router_cache_guard_refusals",
+            "Similar entries that the guard or the verifier held back, and why.",
+            "difference",
         )
         self._verified = self._counter(
             "cache_verified", "Semantic hits compared with a fresh answer, by what it said.", "outcome"
@@ -105,6 +112,8 @@ class CacheMetrics:
         self._age.labels(self._backend, note.kind, "cache").observe(note.age)
         if note.kind is HitKind.SEMANTIC:
             self._similarity.observe(note.similarity)
+        if note.probability is not None:
+            self._probability.observe(note.probability)
 
     def miss(self, note: CacheMiss) -> None:
         self._misses.inc()

@@ -18,11 +18,13 @@ from router_extproc.exchange.effects import (
     CacheVerified,
     Cancelled,
     Coalesced,
+    ModelAdjusted,
     Note,
     PortFailed,
     Rejected,
     Routed,
     StoreAsked,
+    TextsCompared,
     Violation,
 )
 from router_extproc.telemetry.cache_metrics import CacheMetrics
@@ -55,10 +57,25 @@ class Metrics:
             "llm_model_routing_latency_seconds", "From the first message to the decision."
         )
         self._classifier = self._histogram(
-            "llm_classifier_latency_seconds", "One encoder pass, queueing included.", "classifier"
+            "llm_classifier_latency_seconds", "One pass of a model, queueing included.", "classifier"
         )
         self._first_byte = self._histogram(
             "llm_model_ttft_seconds", "From the first message to the upstream's response headers.", "model"
+        )
+        self._adjusted = self._counter(
+            "router_model_adjustments",
+            "Changes of how a model is preferred, learned from answers.",
+            "model",
+            "kind",
+        )
+        self._decided = self._counter(
+            "llm_decision_matches", "Requests by the decision that matched.", "decision", "model"
+        )
+        self._generation = Gauge(
+            "router_configuration_generation", "Configurations served with so far.", registry=self.registry
+        )
+        self._reloads = self._counter(
+            "router_configuration_reloads", "Changed configurations, and what became of them.", "outcome"
         )
         self._bypassed = self._counter("router_bypassed", "Exchanges that pass untouched, and why.", "reason")
         self._rejected = self._counter("router_rejected", "Errors the router answered with.", "reason")
@@ -78,6 +95,8 @@ class Metrics:
             CacheVerified: self.cache.verified,
             Coalesced: self.cache.coalesced,
             StoreAsked: self.cache.asked,
+            TextsCompared: lambda n: self._classifier.labels("verifier").observe(n.seconds),
+            ModelAdjusted: lambda n: self._adjusted.labels(n.model, n.kind).inc(),
             Bypassed: lambda n: self._bypassed.labels(n.reason).inc(),
             Rejected: lambda n: self._rejected.labels(n.reason).inc(),
             PortFailed: lambda n: self._failed.labels(n.port, n.reason).inc(),
@@ -87,6 +106,13 @@ class Metrics:
 
     def note(self, note: Note) -> None:
         self._record[type(note)](note)
+
+    def generation(self, number: int) -> None:
+        """The configuration now served with is the process's `number`th."""
+        self._generation.set(number)
+
+    def reloaded(self, outcome: str) -> None:
+        self._reloads.labels(outcome).inc()
 
     def exposition(self) -> bytes:
         """The registry in Prometheus's text format, of content type `CONTENT_TYPE`."""
@@ -101,6 +127,8 @@ class Metrics:
     def _routed(self, note: Routed) -> None:
         self._requests.labels(note.model).inc()
         self._reasons.labels(note.rule, note.model).inc()
+        if note.decision:
+            self._decided.labels(note.decision, note.model).inc()
         if note.requested == "auto":
             self._modified.labels("auto", note.model).inc()
         self._routing.observe(max(0.0, note.seconds))

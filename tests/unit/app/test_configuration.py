@@ -9,11 +9,20 @@ from router_extproc.app.configuration import (
     listening,
     load,
     milvus_options,
+    require_secrets,
     simulated_models,
     topology_of,
 )
 from router_extproc.base.errors import ConfigError
-from router_extproc.envoyconf.topology import Endpoint, HostPort
+from router_extproc.envoyconf.topology import (
+    Endpoint,
+    HealthCheck,
+    HostPort,
+    KeyFromEnvironment,
+    KeyFromFile,
+    Model,
+)
+from router_extproc.envoyconf.topology import Tls as EnvoyTls
 from router_extproc.settings.schema import MilvusSettings
 from router_extproc.stores.options import Credentials, Embedded, Server, Tls
 from tests.support.stack import ROOT
@@ -22,10 +31,10 @@ SHIPPED = ROOT / "config" / "router.yaml"
 
 
 def test_envoy_s_topology_has_every_model_and_the_limits() -> None:
-    topology = topology_of(load(SHIPPED).settings)
+    topology = topology_of(load(SHIPPED))
     assert topology.listener == HostPort("127.0.0.1", 8801)
     assert topology.ext_proc == HostPort("127.0.0.1", 50051)
-    assert topology.models["qwen3-32b"] == (Endpoint("127.0.0.1", 9003, 1),)
+    assert topology.models["qwen3-32b"] == Model((Endpoint("127.0.0.1", 9003, 1),))
     assert topology.default_model == "qwen3-8b"
     assert topology.max_body_bytes == 16 * 1024 * 1024
 
@@ -91,3 +100,77 @@ def test_every_address_of_the_router_is_known_by_its_key() -> None:
         "listeners.api": ("127.0.0.1", 8080),
         "listeners.metrics": ("127.0.0.1", 9190),
     }
+
+
+PROVIDERS = """
+vllm_endpoints:
+  - {name: near, address: 127.0.0.1, port: 9001, weight: 3}
+  - name: far
+    address: api.example.com
+    port: 443
+    tls: {ca_file: ca.pem}
+    path_prefix: /openai/v1
+  - {name: front, address: 10.0.0.1, port: 443, tls: {server_name: api.example.com}}
+  - {name: plain, address: 10.0.0.1, port: 80, tls: {enabled: false}}
+model_config:
+  own: {preferred_endpoints: [near, plain], health_check: {path: /ready, interval_seconds: 1}}
+  hosted: {preferred_endpoints: [far], api_key: {file: keys/hosted}}
+  other: {preferred_endpoints: [front], api_key: {env: A_PROVIDERS_KEY}}
+default_model: own
+"""
+
+
+def providers(folder: Path, text: str = PROVIDERS) -> Configuration:
+    path = folder / "router.yaml"
+    path.write_text(text)
+    return load(path)
+
+
+def test_providers_become_what_envoy_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/system.pem")
+    models = topology_of(providers(tmp_path)).models
+    assert models["own"] == Model(
+        (Endpoint("127.0.0.1", 9001, 3), Endpoint("10.0.0.1", 80)), health_check=HealthCheck("/ready", 1, 2)
+    )
+    assert models["hosted"] == Model(
+        (Endpoint("api.example.com", 443, tls=EnvoyTls(str(tmp_path / "ca.pem"), "api.example.com")),),
+        "/openai/v1",
+        KeyFromFile(str(tmp_path / "keys" / "hosted")),
+    )
+    assert models["other"] == Model(
+        (Endpoint("10.0.0.1", 443, tls=EnvoyTls("/system.pem", "api.example.com")),),
+        api_key=KeyFromEnvironment("A_PROVIDERS_KEY"),
+    )
+
+
+def test_a_link_to_a_key_stays_a_link(tmp_path: Path) -> None:
+    """Where secrets are mounted, exchanging the link exchanges the secret."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "keys").symlink_to("real")
+    key = topology_of(providers(tmp_path)).models["hosted"].api_key
+    assert key == KeyFromFile(str(tmp_path / "keys" / "hosted"))
+
+
+def test_one_model_has_one_path_prefix(tmp_path: Path) -> None:
+    mixed = PROVIDERS.replace("preferred_endpoints: [far]", "preferred_endpoints: [far, near]")
+    with pytest.raises(ConfigError, match=r"model_config\.hosted\.preferred_endpoints: have different"):
+        topology_of(providers(tmp_path, mixed))
+
+
+def test_every_missing_secret_is_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("A_PROVIDERS_KEY", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "router.yaml"))
+    configuration = providers(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        require_secrets(configuration)
+    for problem in (
+        "model_config.hosted.api_key.file: keys/hosted is no file",
+        "model_config.other.api_key.env: the environment variable A_PROVIDERS_KEY is not set",
+        f"vllm_endpoints[1].tls.ca_file: {tmp_path}/ca.pem is no file",
+    ):
+        assert problem in str(caught.value)
+    monkeypatch.setenv("A_PROVIDERS_KEY", "sk-secret")
+    (tmp_path / "keys").mkdir()
+    for name in ("keys/hosted", "ca.pem"):
+        (tmp_path / name).write_text("x")
+    require_secrets(configuration)

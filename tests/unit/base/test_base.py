@@ -9,7 +9,7 @@ from router_extproc.base.digest import digest
 from router_extproc.base.headers import Headers
 from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached, Verified, Waited
 from router_extproc.caching.guard import Difference
-from router_extproc.routing.decide import Rule
+from router_extproc.routing.reasons import Rule
 
 REASONS = Path(__file__).parents[3] / "docs" / "REASONS.md"
 

@@ -84,6 +84,7 @@ def test_the_client_is_told_what_was_chosen() -> None:
         "x-vsr-selected-model": "large",
         "x-vsr-selected-category": "math",
         "x-vsr-selected-reasoning": "on",
+        "x-vsr-injected-system-prompt": "false",
     }
 
 

@@ -205,7 +205,7 @@ CONTROLS = ("no-cache", "no-store", "bypass", "max-age=3", "ttl=3", "garbage", "
 def test_the_cache_control_reaches_no_upstream(value: str) -> None:
     field = (VSR_CACHE_CONTROL, value)
     assert VSR_CACHE_CONTROL in play([chat_headers(field), chat_body()]).forwarded().edits.remove
-    foreign = RequestHeaders(Headers.of([(":method", "GET"), (":path", "/v1/models"), field]), True)
+    foreign = RequestHeaders(Headers.of([(":method", "GET"), (":path", "/v1/embeddings"), field]), True)
     [reply] = play([foreign]).replies()
     assert isinstance(reply, Reply)
     assert reply.edits.remove == (VSR_CACHE_CONTROL,)

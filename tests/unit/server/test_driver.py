@@ -18,6 +18,7 @@ from router_extproc.exchange.effects import (
     CacheVerified,
     Cancelled,
     Close,
+    Compare,
     Effect,
     ImmediateReply,
     LookupExact,
@@ -26,12 +27,15 @@ from router_extproc.exchange.effects import (
     Reply,
     Store,
     StoreAsked,
+    TextsCompared,
     Verify,
     Violation,
 )
 from router_extproc.exchange.events import (
     AnalysisFailed,
     AnalysisReady,
+    Compared,
+    CompareFailed,
     LookupDone,
     LookupFailed,
     Message,
@@ -79,6 +83,7 @@ ENTRY = Entry(
 )
 
 ANALYSE = Analyse("text", NEVER)
+SAME = Compare("text", "other", NEVER)
 EXACT = LookupExact("p1", "e1", NEVER)
 SIMILAR = LookupSimilar("p1", unit_vector(), 3, NEVER)
 
@@ -173,7 +178,23 @@ async def test_a_similar_lookup_brings_the_neighbours() -> None:
     assert exchange.events[1] == LookupDone([Candidate(ENTRY, 1.0)])
 
 
-@pytest.mark.parametrize("question", [ANALYSE, EXACT, SIMILAR], ids=lambda effect: type(effect).__name__)
+async def test_a_pair_is_judged_and_timed() -> None:
+    exchange = ScriptedExchange({RequestBody: [SAME], Compared: [BODY_REPLY]})
+    stage = Stage()
+    stage.marks = Marks.of([Mark(Selector(Kind.ALL), 1.0, 2.0)])
+    await stage.run(exchange, BODY)
+    assert exchange.events[1] == Compared(1.0, stage.marks)
+    assert stage.analyst.pairs == [("text", "other")]
+    assert stage.telemetry.notes == [TextsCompared(0.0)]
+
+
+FAILED: dict[type, type] = {Analyse: AnalysisFailed, Compare: CompareFailed}
+"""Which event tells that a question failed; of a lookup it is LookupFailed."""
+
+
+@pytest.mark.parametrize(
+    "question", [ANALYSE, SAME, EXACT, SIMILAR], ids=lambda effect: type(effect).__name__
+)
 @pytest.mark.parametrize(
     ("trouble", "reason"),
     [
@@ -187,7 +208,7 @@ async def test_a_similar_lookup_brings_the_neighbours() -> None:
 async def test_every_failure_of_a_port_becomes_an_event(
     question: Effect, trouble: Exception, reason: Failure
 ) -> None:
-    failed = AnalysisFailed if isinstance(question, Analyse) else LookupFailed
+    failed = FAILED.get(type(question), LookupFailed)
     exchange = ScriptedExchange({RequestBody: [question], failed: [BODY_REPLY]})
     assert await Stage(trouble=trouble).run(exchange, BODY) == [BODY_REPLY]
     assert exchange.events[1] == failed(reason)
@@ -195,12 +216,17 @@ async def test_every_failure_of_a_port_becomes_an_event(
 
 @pytest.mark.parametrize(
     "question",
-    [Analyse("text", 0.0), LookupExact("p1", "e1", 0.0), LookupSimilar("p1", unit_vector(), 3, 0.0)],
+    [
+        Analyse("text", 0.0),
+        Compare("text", "other", 0.0),
+        LookupExact("p1", "e1", 0.0),
+        LookupSimilar("p1", unit_vector(), 3, 0.0),
+    ],
     ids=lambda effect: type(effect).__name__,
 )
 async def test_a_port_that_hangs_is_cancelled_at_its_deadline(question: Effect) -> None:
     hang = Held()
-    failed = AnalysisFailed if isinstance(question, Analyse) else LookupFailed
+    failed = FAILED.get(type(question), LookupFailed)
     exchange = ScriptedExchange({RequestBody: [question], failed: [BODY_REPLY]})
     async with asyncio.timeout(5):
         assert await Stage(trouble=hang).run(exchange, BODY) == [BODY_REPLY]

@@ -8,6 +8,7 @@ from router_extproc.caching.marks import Kind, Mark, Marks, Selector
 from router_extproc.exchange.effects import (
     Analyse,
     Close,
+    Compare,
     ImmediateReply,
     Join,
     Land,
@@ -20,6 +21,8 @@ from router_extproc.exchange.effects import (
 from router_extproc.exchange.events import (
     Alone,
     AnalysisFailed,
+    Compared,
+    CompareFailed,
     Event,
     Landed,
     Leads,
@@ -49,6 +52,7 @@ from tests.support.ports import FakeClock
 EXACT = LookupExact("p", "e", 1.0)
 SIMILAR = LookupSimilar("p", vector(), 5, 1.0)
 JOIN = Join("e", 1.0)
+SAME = Compare("text", "other", 1.0)
 CANDIDATE = Candidate(entry("p"), 1.0)
 MARKS = Marks.of([Mark(Selector(Kind.ALL), AT, AT + 1)])
 
@@ -60,6 +64,8 @@ def test_ports_answer_each_question_and_nothing_else() -> None:
     assert ports.run(JOIN) == Leads()
     assert replace(ports, join=lambda e: CANDIDATE).run(JOIN) == Landed(CANDIDATE, MARKS)
     assert replace(ports, join=lambda e: Alone(Waited.TIMEOUT)).run(JOIN) == Alone(Waited.TIMEOUT)
+    assert ports.run(SAME) == Compared(1.0, MARKS)
+    assert replace(ports, same=lambda e: None).run(SAME) == Compared(None, MARKS)
     assert ports.run(Land(None)) is None
     assert ports.run(Close()) is None
 
@@ -68,9 +74,10 @@ def test_a_port_fails_as_it_is_told() -> None:
     def fails(effect: object) -> Failure:
         return Failure.OVERLOADED
 
-    ports = Ports(exact=fails, analyse=fails, similar=fails)
+    ports = Ports(exact=fails, analyse=fails, similar=fails, same=fails)
     assert ports.run(EXACT) == ports.run(SIMILAR) == LookupFailed(Failure.OVERLOADED)
     assert ports.run(Analyse("text", 1.0)) == AnalysisFailed(Failure.OVERLOADED)
+    assert ports.run(SAME) == CompareFailed(Failure.OVERLOADED)
 
 
 def test_time_stands_still_or_is_the_clock_s() -> None:

@@ -96,6 +96,13 @@ async def test_the_analyst_answers_as_it_is_told() -> None:
     assert (await analyst.analyse("law")).heads == {"domain": {"law": 1.0}}
 
 
+async def test_the_analyst_judges_pairs_as_it_is_told_and_keeps_them() -> None:
+    analyst = FakeAnalyst(same=lambda text, other: 0.25 if text == "a" else None)
+    assert (await analyst.same("a", "b"), await analyst.same("b", "a")) == (0.25, None)
+    assert analyst.pairs == [("a", "b"), ("b", "a")]
+    assert await FakeAnalyst().same("a", "b") == 1.0
+
+
 def test_the_clock_moves_only_when_told() -> None:
     clock = FakeClock(at=5.0)
     assert (clock.now(), clock.now()) == (5.0, 5.0)

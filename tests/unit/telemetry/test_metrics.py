@@ -22,6 +22,7 @@ from router_extproc.exchange.effects import (
     Rejected,
     Routed,
     StoreAsked,
+    TextsCompared,
     Violation,
 )
 from router_extproc.routing.analysis import Timings
@@ -29,12 +30,13 @@ from router_extproc.telemetry.log import JsonLines
 from router_extproc.telemetry.metrics import Metrics
 
 NOTES: list[Note] = [
-    Routed("auto", "large", "math", 0.9, True, "auto_routing", 0.004, Timings(1.0, 1.0, 2.0)),
-    Routed("small", "small", "", 0.2, False, "model_specified", 0.004, None),
+    Routed("auto", "large", "math", "", 0.9, True, "auto_routing", 0.004, Timings(1.0, 1.0, 2.0)),
+    Routed("small", "small", "", "", 0.2, False, "model_specified", 0.004, None),
     Answered("large", 503, 0.2),
     Answered("large", 404, 0.2),
-    CacheHit(HitKind.SEMANTIC, "e1", 0.93, "large", 5.0, 0.003),
-    CacheMiss({Difference.NUMBER: 2}),
+    CacheHit(HitKind.SEMANTIC, "e1", 0.93, "large", 5.0, 0.003, probability=0.75),
+    CacheMiss({Difference.NUMBER: 2, Difference.VERIFIER: 1}),
+    TextsCompared(0.008),
     CacheSkipped(Uncached.STATUS, storing=True),
     CacheVerified(Verified.SAME, "math", "e1"),
     Coalesced(Waited.TIMEOUT),
@@ -63,6 +65,9 @@ def test_every_note_is_counted_under_its_name() -> None:
         "llm_cache_misses_total 1.0",
         'router_cache_hits_total{kind="semantic"} 1.0',
         'router_cache_guard_refusals_total{difference="number"} 2.0',
+        'router_cache_guard_refusals_total{difference="verifier"} 1.0',
+        "router_cache_hit_probability_sum 0.75",
+        'llm_classifier_latency_seconds_sum{classifier="verifier"} 0.008',
         'llm_cache_operations_total{backend="memory",operation="find_similar",status="miss"} 1.0',
         'llm_cache_operation_duration_seconds_sum{backend="memory",operation="find_similar"} 0.004',
         'llm_cache_write_skipped_total{reason="status"} 1.0',

@@ -1,0 +1,103 @@
+"""What a chat request says by itself, as the routing core reads it."""
+
+from collections.abc import Iterable
+from math import ceil
+from typing import Any
+
+import msgspec
+
+from router_extproc.llm.chat import ChatRequest, Turn
+from router_extproc.routing.facts import IMAGE_TOKENS, MESSAGE_TOKENS, Facts, estimated_tokens
+
+_SYSTEM = ("system", "developer")
+_TOOL = ("tool", "function")
+_IMAGES = ("image_url", "image", "input_image", "image_embeds", "image_pil", "video_url", "input_video")
+"""Content parts that only a model with eyes can read, as OpenAI's and vLLM's APIs call them."""
+
+_DECODER = msgspec.json.Decoder()
+
+
+def question_of(chat: ChatRequest) -> str:
+    """What the user said last: the text of the last user turn that has any, text beside images included; ""
+    where no turn has."""
+    for turn in reversed(chat.turns):
+        if turn.role == "user" and (text := _said(turn)):
+            return text
+    return ""
+
+
+def facts_of(chat: ChatRequest) -> Facts:
+    """Total: what cannot be read counts as not there. Linear in the request's size."""
+    messages = [_DECODER.decode(turn.canonical) for turn in chat.turns]
+    roles = [turn.role for turn in chat.turns]
+    params = chat.params
+    images = sum(_is_image(part) for message in messages for part in _parts(message))
+    tools = _count(params.get("tools")) + _count(params.get("functions"))
+    return Facts(
+        text=question_of(chat),
+        prompt_tokens=_prompt_tokens(chat, messages, images),
+        completion_tokens=_wanted(params.get("max_completion_tokens")) or _wanted(params.get("max_tokens")),
+        messages=len(roles),
+        user_turns=roles.count("user"),
+        assistant_turns=roles.count("assistant"),
+        system_messages=sum(role in _SYSTEM for role in roles),
+        tool_messages=sum(role in _TOOL for role in roles),
+        tool_calls=sum(_calls(message) for message in messages),
+        tools=tools,
+        images=images,
+        open_to_tools=not tools and params.get("tool_choice") == b'"auto"',
+        later=any(role not in _SYSTEM for role in roles[:-1]),
+    )
+
+
+def _said(turn: Turn) -> str:
+    if turn.text is not None:
+        return turn.text
+    return "\n".join(_texts(_DECODER.decode(turn.canonical)))
+
+
+def _parts(message: dict[str, Any]) -> list[dict[str, Any]]:
+    content = message.get("content")
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
+
+
+def _texts(message: dict[str, Any]) -> Iterable[str]:
+    content = message.get("content")
+    if isinstance(content, str):
+        yield content
+    for part in _parts(message):
+        if isinstance(text := part.get("text"), str):
+            yield text
+
+
+def _is_image(part: dict[str, Any]) -> bool:
+    return part.get("type") in _IMAGES
+
+
+def _calls(message: dict[str, Any]) -> int:
+    """Tool calls of an answer, the older single `function_call` included."""
+    calls = message.get("tool_calls")
+    return (len(calls) if isinstance(calls, list) else 0) + (message.get("function_call") is not None)
+
+
+def _prompt_tokens(chat: ChatRequest, messages: list[dict[str, Any]], images: int) -> int:
+    """Texts, calls made and tools offered (as JSON), with what surrounds each message and each image."""
+    tokens = float(MESSAGE_TOKENS * len(messages) + IMAGE_TOKENS * images)
+    for message in messages:
+        tokens += sum(estimated_tokens(text) for text in _texts(message))
+        for name in ("tool_calls", "function_call"):
+            if message.get(name):
+                tokens += estimated_tokens(msgspec.json.encode(message[name]))
+    for name in ("tools", "functions"):
+        tokens += estimated_tokens(chat.params.get(name, b""))
+    return ceil(tokens)
+
+
+def _count(raw: bytes | None) -> int:
+    value = None if raw is None else _DECODER.decode(raw)
+    return len(value) if isinstance(value, list) else 0
+
+
+def _wanted(raw: bytes | None) -> int | None:
+    value = None if raw is None else _DECODER.decode(raw)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None

@@ -1,0 +1,66 @@
+"""What this process learns of its pool while requests go to it: how the models do, and who was with which.
+
+One for all streams of an event loop; a reload of the configuration changes it in place, so that nothing
+learned is lost. Other replicas learn for themselves.
+"""
+
+from router_extproc.exchange.effects import Finished, FirstToken, ModelAdjusted, Progress, Sent
+from router_extproc.ports import Telemetry
+from router_extproc.routing.performance import FeedbackOptions, Performance, Ticket
+from router_extproc.routing.world import Condition, World
+from router_extproc.server.sessions import Sessions
+
+NOTHING_LEARNED = FeedbackOptions(models=(), enabled=False)
+
+
+class Pool:
+    """The models' performance, and the sessions."""
+
+    def __init__(
+        self,
+        feedback: FeedbackOptions = NOTHING_LEARNED,
+        max_sessions: int = 10_000,
+        session_ttl: float = 3600,
+    ) -> None:
+        self._performance = Performance(feedback)
+        self._sessions = Sessions(max_sessions, session_ttl)
+
+    def configure(self, feedback: FeedbackOptions, max_sessions: int, session_ttl: float) -> None:
+        """Go on under another configuration."""
+        self._performance.configure(feedback)
+        self._sessions.configure(max_sessions, session_ttl)
+
+    def world(self, session: str | None, at: float) -> World:
+        """What a decision at `at` goes by."""
+        model = None if session is None else self._sessions.model_of(session, at)
+        return World(self._performance.conditions(at), model)
+
+    def conditions(self, at: float) -> dict[str, Condition]:
+        """How each model of the pool does; empty where nothing is learned."""
+        return dict(self._performance.conditions(at))
+
+    def remember(self, session: str, model: str, at: float) -> None:
+        self._sessions.remember(session, model, at)
+
+    def progress(self, ticket: Ticket | None, effect: Progress, telemetry: Telemetry) -> Ticket | None:
+        """Take note of how a request goes; the ticket of the one under way afterwards, if one is."""
+        if isinstance(effect, Sent):
+            if ticket is not None:
+                self._performance.cancelled(ticket, effect.at)
+            ticket = self._performance.sent(effect.model, effect.at)
+        elif ticket is not None and isinstance(effect, FirstToken):
+            self._performance.first_token(ticket, effect.at)
+        elif ticket is not None and isinstance(effect, Finished):
+            self._performance.finished(ticket, effect.at, effect.status, effect.tokens)
+            ticket = None
+        self._tell(telemetry)
+        return ticket
+
+    def left(self, ticket: Ticket, at: float, telemetry: Telemetry) -> None:
+        """The stream ended before the answer did: nobody knows whose fault it was."""
+        self._performance.cancelled(ticket, at)
+        self._tell(telemetry)
+
+    def _tell(self, telemetry: Telemetry) -> None:
+        for adjustment in self._performance.adjustments():
+            telemetry.note(ModelAdjusted(adjustment.model, adjustment.kind.value))

@@ -1,0 +1,59 @@
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from router_extproc.llm.meter import Meter
+
+USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+TRICK = 'He said "completion_tokens": 99 and {"prompt_tokens": 98}'
+
+
+def answer(text: str, usage: object = USAGE) -> bytes:
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+    return json.dumps({"usage": usage, "choices": [choice]}).encode()
+
+
+def stream(tokens: int, usage: object = None) -> bytes:
+    events: list[dict[str, Any]] = [
+        {"choices": [{"index": 0, "delta": {"content": "x"}}]} for _ in range(tokens)
+    ]
+    events.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage})
+    return "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode() + b"data: [DONE]\n\n"
+
+
+def metered(body: bytes, cuts: list[int], *, event_stream: bool) -> Meter:
+    meter = Meter(event_stream=event_stream)
+    edges = sorted({0, len(body), *(cut % (len(body) + 1) for cut in cuts)})
+    for start, stop in pairwise(edges):
+        meter.feed(body[start:stop])
+    return meter
+
+
+@given(cuts=st.lists(st.integers(0, 10_000), max_size=20))
+def test_the_servers_counts_are_read_wherever_the_pieces_end(cuts: list[int]) -> None:
+    meter = metered(answer(TRICK), cuts, event_stream=False)
+    assert (meter.prompt_tokens, meter.completion_tokens) == (11, 7)
+    meter = metered(stream(3, USAGE), cuts, event_stream=True)
+    assert (meter.prompt_tokens, meter.completion_tokens) == (11, 7)
+
+
+@given(tokens=st.integers(0, 40), cuts=st.lists(st.integers(0, 10_000), max_size=20))
+def test_a_stream_without_counts_has_as_many_tokens_as_events(tokens: int, cuts: list[int]) -> None:
+    assert metered(stream(tokens), cuts, event_stream=True).completion_tokens == tokens
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", answer("x", None), b"\xff" * 9000])
+def test_an_answer_without_counts_has_none(body: bytes) -> None:
+    meter = metered(body, [], event_stream=False)
+    assert (meter.prompt_tokens, meter.completion_tokens) == (None, None)
+
+
+def test_what_is_held_is_bounded() -> None:
+    meter = Meter(event_stream=True)
+    for _ in range(100):
+        meter.feed(b"x" * 100_000)
+    assert len(meter._tail) <= 4096
