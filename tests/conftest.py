@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.milvus import MilvusServer, disposable_folder
 
-# onnxruntime before usearch, as in the router: see stores/index.py.
+# onnxruntime first, as in the router.
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gate(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    async with gateway(tmp_path_factory.mktemp("cache"), coalesce_timeout_ms=3000) as opened:
+    async with gateway(tmp_path_factory.mktemp("cache"), coalesce_timeout_ms=2900) as opened:
         yield opened
 
 
@@ -204,6 +204,35 @@ async def test_a_share_of_the_hits_is_checked_against_the_model(tmp_path: Path) 
             return (await gate.metrics()).get('cache_verified_total{outcome="different"}') == 1.0
 
         await wait_until(counted, "the comparison", 5.0)
+
+
+HELD = "How do I reset my password on the website?"
+LOOKALIKE = "Where is the password on my website reset?"
+REFUSED = 'router_cache_guard_refusals_total{difference="verifier"}'
+
+
+async def test_the_verifier_lets_a_paraphrase_hit_and_holds_a_lookalike_back(gate: Gateway) -> None:
+    """What the guard finds nothing decisive in, so that nobody else tells them apart."""
+    await fill(gate, question(HELD))
+    paraphrase = await gate.ask(question("What is the way to reset my password on the website?"))
+    assert paraphrase.is_hit
+    assert float(paraphrase.headers["x-vsr-cache-similarity"]) >= 0.75
+    before = (await gate.metrics()).get(REFUSED, 0.0)
+    gate.upstream.script(answered())
+    lookalike = await gate.ask(question(LOOKALIKE))
+    assert (lookalike.status, lookalike.is_hit) == (200, False)
+    assert (await gate.metrics())[REFUSED] > before
+    assert (await gate.metrics())['llm_classifier_latency_seconds_count{classifier="verifier"}'] >= 2
+
+
+async def test_without_the_verifier_the_guard_decides_alone(tmp_path: Path) -> None:
+    async with gateway(tmp_path, verifier={"enabled": False}) as gate:
+        await fill(gate, question(HELD))
+        assert (await gate.ask(question("How can I reset my password on the website?"))).is_hit
+        gate.upstream.script(answered())
+        assert not (await gate.ask(question(LOOKALIKE))).is_hit
+        assert (await gate.metrics())['llm_classifier_latency_seconds_count{classifier="category"}'] >= 2
+        assert REFUSED not in await gate.metrics()
 
 
 @pytest.mark.parametrize(

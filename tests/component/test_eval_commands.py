@@ -12,8 +12,8 @@ import yaml
 from router_extproc.app.calibrate import calibrate
 from router_extproc.app.configuration import load
 from router_extproc.app.evaluate import analyse, evaluate
+from router_extproc.app.mind import Mind
 from router_extproc.app.models import find_bundle
-from router_extproc.app.router import Mind
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.schema import CategoryCache
 from tests.support.encoder import real_bundle, real_encoder
@@ -159,8 +159,8 @@ def test_calibration_gives_a_configuration(
 
 
 def test_texts_are_encoded_side_by_side_as_one_by_one(config: Path) -> None:
-    settings = load(config).settings
-    mind = Mind.load(find_bundle(settings), settings)
+    configuration = load(config)
+    mind = Mind.load(find_bundle(configuration.settings), configuration)
     texts = [
         f"{word} many questions fit in {number} boxes?" for word in ("How", "Why") for number in range(20)
     ]

@@ -12,7 +12,8 @@ import pytest
 import pytest_asyncio
 
 from router_extproc.app.configuration import load
-from router_extproc.app.router import Mind, running
+from router_extproc.app.mind import Mind
+from router_extproc.app.router import running
 from router_extproc.base.names import INTERNAL
 from router_extproc.server.http import probe
 from tests.support.encoder import real_bundle
@@ -213,7 +214,7 @@ async def test_what_is_not_ours_passes_byte_for_byte(gate: Gateway) -> None:
     gate.upstream.script(
         json_answer({"object": "list"}), json_answer({"ok": True}), json_answer({"ok": True})
     )
-    async with gate.session.get(f"{gate.envoy.url}/v1/models") as response:
+    async with gate.session.get(f"{gate.envoy.url}/v1/files") as response:
         assert await response.json() == {"object": "list"}
     async with gate.session.post(f"{gate.envoy.url}/v1/embeddings", data=b'{"model":"auto"}') as response:
         assert response.status == 200
@@ -261,7 +262,7 @@ async def test_it_is_not_ready_while_envoy_serves_without_it(tmp_path: Path) -> 
         address = {"address": "127.0.0.1", "port": other.port}
         configuration = load(write_configuration(tmp_path, listeners={"envoy": address}))
         api = configuration.settings.listeners.api
-        async with running(configuration, Mind.load(real_bundle(), configuration.settings)):
+        async with running(configuration, Mind.load(real_bundle(), configuration)):
             assert not await probe(f"http://127.0.0.1:{api.port}/ready", 5.0)()
             assert other.requests[0].target == "/health"
             assert await probe(f"http://127.0.0.1:{api.port}/health", 5.0)()

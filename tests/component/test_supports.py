@@ -9,6 +9,8 @@ import aiohttp
 import pytest
 
 from tests.support.envoy import EnvoyProcess
+from tests.support.processes import wait_until
+from tests.support.tuned import TunedModel
 from tests.support.upstream import HANG_UP, Abort, ScriptedUpstream, gzip_answer, json_answer, sse_answer
 from tests.unit.envoyconf.shipped import SHIPPED, shipped_text
 
@@ -127,3 +129,47 @@ async def test_no_process_is_left_behind(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert "caught ENVOY_SIGTERM" in capsys.readouterr().err
+
+
+async def say(model: TunedModel, name: str = "m", **more: object) -> tuple[int, bytes]:
+    """The status and body of a chat completion."""
+    asked = {"model": name, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 3, **more}
+    url = f"http://127.0.0.1:{model.port}/v1/chat/completions"
+    async with aiohttp.ClientSession() as session, session.post(url, json=asked) as response:
+        return response.status, await response.read()
+
+
+async def test_a_tuned_model_fails_as_often_as_it_is_told() -> None:
+    async with TunedModel("m", 0.0) as model:
+        assert (await say(model, "other"))[0] == 404
+        model.failing = 4
+        statuses = [(await say(model))[0] for _ in range(20)]
+    assert statuses.count(500) == 8
+    assert statuses.count(200) == 12
+
+
+async def test_a_killed_model_breaks_off_and_comes_back_where_it_was() -> None:
+    async with TunedModel("m", 0.0) as model:
+        model.flowing.clear()
+        asking = asyncio.create_task(say(model, stream=True))
+        await wait_until(lambda: model.requests == 1, "the request", DEADLINE)
+        await model.kill()
+        with pytest.raises(aiohttp.ClientError):
+            await asyncio.wait_for(asking, DEADLINE)
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await say(model)
+        model.flowing.set()
+        await model.start()
+        status, body = await say(model, stream=True)
+        assert (status, body.endswith(b"data: [DONE]\n\n")) == (200, True)
+
+
+async def test_a_hanging_model_takes_requests_and_answers_them_when_it_resumes() -> None:
+    async with TunedModel("m", 0.0) as model:
+        model.hang()
+        asking = asyncio.create_task(say(model))
+        await wait_until(lambda: model.requests == 1, "the request", DEADLINE)
+        await asyncio.wait({asking}, timeout=0.05)
+        assert not asking.done()
+        model.resume()
+        assert (await asyncio.wait_for(asking, DEADLINE))[0] == 200

@@ -9,7 +9,7 @@ never makes the cache do more, and lookups never take longer than their budget.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -20,9 +20,13 @@ from router_extproc.base.headers import Headers
 from router_extproc.base.names import VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Failure, Waited
 from router_extproc.caching.entry import Candidate
+from router_extproc.caching.policy import MAX_DOUBTFUL, Consent
 from router_extproc.exchange.effects import (
     CacheHit,
     Close,
+    Compare,
+    Finished,
+    FirstToken,
     HitKind,
     ImmediateReply,
     Join,
@@ -33,6 +37,7 @@ from router_extproc.exchange.effects import (
     Question,
     Rejected,
     Reply,
+    Sent,
     Store,
     Verify,
 )
@@ -49,9 +54,14 @@ from router_extproc.exchange.events import (
     ResponseTrailers,
 )
 from router_extproc.exchange.exchange import LEGAL, Exchange
+from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import Forwarded, Recording
 from router_extproc.llm.render import render_json, render_sse
-from router_extproc.routing.decide import Rule, decide
+from router_extproc.routing.decide import Decision, decide
+from router_extproc.routing.facts import Facts
+from router_extproc.routing.reasons import Rule
+from router_extproc.routing.session import SessionPolicy
+from router_extproc.routing.world import World
 from tests.support.play import (
     AT,
     PLAN,
@@ -116,16 +126,20 @@ def upstreams(draw: st.DrawFn, spoilt: bool = True) -> Upstream:
 
 
 ALL_PATHS = plan_with(stale_grace=30.0, verify_share=0.5)
-"""Every stage can be reached: some hits are compared, and expired entries stand in for a failing model."""
+"""Every stage there is without a verifier: some hits are compared, and what expired stands in for a model."""
+VERIFYING = plan_with(stale_grace=30.0, verify_share=0.5, verifier=Consent(0.5, 0.5))
+LEARNING = replace(VERIFYING, learns=True, routing=replace(PLAN.routing, session=SessionPolicy.PIN))
+"""The same, and every answer is watched to learn how the models do."""
+plans = st.sampled_from([ALL_PATHS, VERIFYING, LEARNING])
 
 proposals = st.lists(
     st.tuples(
         st.sampled_from([0.5, 0.84, 0.85, 0.99, 1.0]),
         st.booleans(),
-        st.sampled_from(["Add 2 and 2.", "Please add 2 and 2.", "Add 2 and 3."]),
+        st.sampled_from(["Add 2 and 2.", "Please add 2 and 2.", "Now add 2 and 2.", "Add 2 and 3."]),
         st.booleans(),
     ),
-    max_size=3,
+    max_size=5,
 )
 
 
@@ -154,6 +168,8 @@ def scripts(draw: st.DrawFn) -> Ports:
     broken = {name: draw(st.one_of(st.none(), st.none(), failures)) for name in names}
     alone = draw(st.sampled_from(UNANSWERED))
     share = draw(st.floats(0, 1))
+    spoken = draw(st.lists(st.one_of(st.sampled_from([0.0, 0.49, 0.5, 1.0, None]), failures), min_size=1))
+    asked: list[Compare] = []
     partitions: list[str] = []
 
     def looked_up(effect: LookupExact | LookupSimilar) -> Sequence[Candidate] | Failure:
@@ -168,8 +184,13 @@ def scripts(draw: st.DrawFn) -> Ports:
         landed = candidates(partitions[-1], waited)
         return landed[0] if landed else alone
 
+    def same(effect: Compare) -> float | Failure | None:
+        asked.append(effect)
+        return spoken[len(asked) % len(spoken)]
+
     return Ports(
         exact=looked_up,
+        same=same,
         analyse=lambda effect: broken["analyse"] or analysis(math=share, history=1 - share),
         similar=looked_up,
         join=joined,
@@ -198,7 +219,9 @@ def conversation(ask: Event, form: Event, upstream: Upstream, at: list[int], tra
 
 
 @settings(deadline=None, max_examples=200)
-@given(asks, forms, upstreams(), cuts, st.booleans(), scripts(), st.one_of(st.none(), st.integers(0, 9)))
+@given(
+    asks, forms, upstreams(), cuts, st.booleans(), scripts(), st.one_of(st.none(), st.integers(0, 9)), plans
+)
 def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_changed(
     ask: Event,
     form: Event,
@@ -207,11 +230,12 @@ def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_cha
     trailers: bool,
     ports: Ports,
     leaves: int | None,
+    plan: Snapshot,
 ) -> None:
     messages = conversation(ask, form, upstream, at, trailers)
     if leaves is not None:
         messages = [*messages[:leaves], PeerClosed()]
-    transcript = play(messages, ports, ALL_PATHS)
+    transcript = play(messages, ports, plan)
     for event, effects in transcript.steps:
         replies = [e for e in effects if isinstance(e, Reply | ImmediateReply)]
         if isinstance(event, PeerClosed):
@@ -237,12 +261,21 @@ def test_i1_i2_i4_every_message_has_one_reply_of_its_kind_and_no_response_is_cha
 
 
 @settings(deadline=None)
-@given(asks, forms, upstreams(), cuts, cuts, st.booleans(), scripts())
+@given(asks, forms, upstreams(), cuts, cuts, st.booleans(), scripts(), st.sampled_from([1.0, 0.0, None]))
 def test_i3_how_a_body_is_split_changes_nothing(
-    ask: Event, form: Event, upstream: Upstream, one: list[int], other: list[int], end: bool, ports: Ports
+    ask: Event,
+    form: Event,
+    upstream: Upstream,
+    one: list[int],
+    other: list[int],
+    end: bool,
+    ports: Ports,
+    said: float | None,
 ) -> None:
+    steady = replace(ports, same=lambda effect: said)
+
     def outcome(at: list[int]) -> list[object]:
-        effects = play(conversation(ask, form, upstream, at, end), ports, ALL_PATHS).effects
+        effects = play(conversation(ask, form, upstream, at, end), steady, VERIFYING).effects
         kept = [e for e in effects if not (isinstance(e, Reply) and e.phase is Phase.RESPONSE_BODY)]
         return [plain(effect) for effect in kept]
 
@@ -288,14 +321,20 @@ def test_i5_an_answer_whose_client_left_before_its_end_is_not_stored(
 
 
 @settings(deadline=None)
-@given(forms, upstreams(), cuts, st.booleans(), scripts(), st.one_of(st.none(), st.integers(0, 9)))
+@given(forms, upstreams(), cuts, st.booleans(), scripts(), st.one_of(st.none(), st.integers(0, 9)), plans)
 def test_i5_only_complete_answers_are_stored_once_and_never_after_the_peer_left(
-    form: Event, upstream: Upstream, at: list[int], trailers: bool, ports: Ports, leaves: int | None
+    form: Event,
+    upstream: Upstream,
+    at: list[int],
+    trailers: bool,
+    ports: Ports,
+    leaves: int | None,
+    plan: Snapshot,
 ) -> None:
     messages = conversation(chat_headers(), form, upstream, at, trailers)
     if leaves is not None:
         messages = [*messages[:leaves], PeerClosed()]
-    transcript = play(messages, ports, ALL_PATHS)
+    transcript = play(messages, ports, plan)
     stored = transcript.stored()
     assert len(stored) <= 1
     # Those who wait are given what is stored, or nothing; and nothing is compared that may not be stored.
@@ -318,11 +357,12 @@ broken = st.one_of(st.none(), failures)
 
 
 @settings(deadline=None)
-@given(broken, broken, broken, st.sampled_from(UNANSWERED), st.integers(200, 599))
+@given(broken, broken, broken, failures, st.sampled_from(UNANSWERED), st.integers(200, 599))
 def test_i6_a_failing_port_never_fails_a_request(
     exact: Failure | None,
     analyse: Failure | None,
     similar: Failure | None,
+    same: Failure,
     joined: Leads | Alone,
     status: int,
 ) -> None:
@@ -330,10 +370,11 @@ def test_i6_a_failing_port_never_fails_a_request(
     ports = Ports(
         exact=lambda effect: exact or (),
         analyse=lambda effect: analyse or analysis(),
-        similar=lambda effect: similar or (),
+        similar=lambda effect: similar or [Candidate(entry(effect.partition, "Please add 2 and 2."), 1.0)],
+        same=lambda effect: same,
         join=lambda effect: joined,
     )
-    transcript = play([chat_headers(), chat_body(), response_headers(str(status))], ports, ALL_PATHS)
+    transcript = play([chat_headers(), chat_body(), response_headers(str(status))], ports, VERIFYING)
     assert transcript.forwarded()
     last = transcript.replies()[-1]
     assert isinstance(last, Reply)
@@ -362,27 +403,56 @@ def test_i7_the_recorder_never_holds_more_than_its_limit(
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["math", "history", "law", "other"]), st.floats(0, 1), min_size=1))
 def test_i8_a_decision_agrees_with_its_evidence(domains: dict[str, float]) -> None:
-    decision = decide(PLAN.routing, None, analysis(**domains))
-    label, share = decision.probabilities[0]
+    decision = decide(PLAN.routing, None, Facts("Add 2 and 2."), analysis(**domains), World())
+    assert isinstance(decision, Decision)
+    label, share = decision.trace.domain[0]
     assert share == max(domains.values()) == decision.confidence
-    assert dict(decision.probabilities) == domains
+    assert dict(decision.trace.domain) == domains
     confident = share >= PLAN.routing.threshold
     assert decision.category == (label if confident else "")
-    expected = PLAN.routing.routes.get(label) if confident else None
-    assert decision.route == (expected or PLAN.routing.default)
+    expected = PLAN.routing.categories.get(label) if confident else None
+    assert decision.route == (expected or PLAN.routing.default).candidates[0]
     assert (decision.rule is Rule.CATEGORY) == (expected is not None)
 
 
 @settings(deadline=None)
-@given(scripts(), st.sampled_from(["200", "503"]))
-def test_i11_no_hit_crosses_a_partition(ports: Ports, status: str) -> None:
+@given(scripts(), st.sampled_from(["200", "503"]), plans)
+def test_i11_no_hit_crosses_a_partition(ports: Ports, status: str, plan: Snapshot) -> None:
     """On no path: exact, by meaning, by waiting, stale."""
-    transcript = play([chat_headers(), chat_body(), response_headers(status)], ports, ALL_PATHS)
+    transcript = play([chat_headers(), chat_body(), response_headers(status)], ports, plan)
     lookups = [e for e in transcript.effects if isinstance(e, LookupExact | LookupSimilar)]
     assert len({lookup.partition for lookup in lookups}) == 1
     for hit in transcript.only(CacheHit):
         assert f"from {lookups[0].partition}".encode() in transcript.immediate().body
         assert hit.kind is HitKind.STALE or hit.age == 5.0
+
+
+@settings(deadline=None, max_examples=300)
+@given(scripts(), st.sampled_from(["200", "503"]))
+def test_with_a_verifier_other_words_answer_only_if_it_accepted_them(ports: Ports, status: str) -> None:
+    """And it is asked about few, about no entry that could not answer, and not after it accepted one."""
+    heard: list[tuple[Compare, float | Failure | None]] = []
+
+    def same(effect: Compare) -> float | Failure | None:
+        said = ports.same(effect)
+        heard.append((effect, said))
+        return said
+
+    messages: list[Event] = [chat_headers(), chat_body(), response_headers(status)]
+    transcript = play(messages, replace(ports, same=same, join=lambda effect: Leads()), VERIFYING)
+    lookups = [e for e in transcript.effects if isinstance(e, LookupSimilar)]
+    assert len(heard) <= MAX_DOUBTFUL * len(lookups)
+    for question, _ in heard:
+        assert question.text == "Add 2 and 2."
+        assert question.other in ("Please add 2 and 2.", "Now add 2 and 2.")
+        assert 0 < question.timeout <= VERIFYING.analysis_timeout
+    accepted = [said for _, said in heard if isinstance(said, float) and said >= 0.5]
+    assert len(accepted) <= len(lookups)
+    for hit in transcript.only(CacheHit):
+        other_words = "x-vsr-cache-similarity" in dict(transcript.immediate().headers)
+        assert other_words is (hit.probability is not None)
+        assert hit.probability is None or hit.probability == heard[-1][1]
+        assert hit.probability is None or hit.probability >= 0.5
 
 
 @settings(deadline=None)
@@ -414,6 +484,7 @@ KINDS = {
     CacheHit: "answer",
     Store: "keep",
     Land: "land",
+    Compare: "ask the verifier",
     Join: "join",
     Verify: "compare",
     LookupExact: "ask",
@@ -422,11 +493,12 @@ KINDS = {
 
 
 def one_path(path: str) -> Ports:
-    """A world that has an answer on this path only."""
+    """A world that has an answer on this path only. By meaning it is found in other words."""
     here: list[str] = []
 
     def found() -> Candidate:
-        return Candidate(entry(here[-1]), 1.0)
+        text = "Please add 2 and 2." if path == "semantic" else "Add 2 and 2."
+        return Candidate(entry(here[-1], text), 1.0)
 
     def looked_up(effect: LookupExact | LookupSimilar) -> Sequence[Candidate]:
         here.append(effect.partition)
@@ -455,7 +527,7 @@ def test_a_cache_control_of_the_client_never_makes_the_cache_do_more(
     fields = [(name, value) for name, each in chat_headers().headers.fields.items() for value in each]
     fields += [(VSR_CACHE_CONTROL, value) for value in values]
     asked = RequestHeaders(Headers.of(fields), end_of_stream=False)
-    plan = plan_with(stale_grace=30.0, verify_share=share)
+    plan = plan_with(stale_grace=30.0, verify_share=share, verifier=Consent(0.5, 0.5))
     transcript = play([asked, *free[1:]], one_path(path), plan)
     without = play(free, one_path(path), plan)
     done = {KINDS[type(e)] for e in transcript.effects if type(e) in KINDS} - {"land"}
@@ -463,7 +535,7 @@ def test_a_cache_control_of_the_client_never_makes_the_cache_do_more(
     if path in ("nowhere", "stale"):
         assert done <= allowed
     # A client that wants nothing kept is not sampled: it gets the hit that would have been compared.
-    unsampled = play(free, one_path(path), plan_with(stale_grace=30.0))
+    unsampled = play(free, one_path(path), plan_with(stale_grace=30.0, verifier=Consent(0.5, 0.5)))
     assert "answer" not in done or any(KINDS.get(type(e)) == "answer" for e in unsampled.effects)
     for store in transcript.stored():
         assert store.entry.expires_at <= AT + PLAN.cache.default.ttl
@@ -524,7 +596,35 @@ def test_the_table_is_total(data: st.DataObject) -> None:
 
 def test_the_table_names_every_stage() -> None:
     assert {stage.__name__ for stage in LEGAL} == {
-        "Start", "AwaitBody", "AwaitExact", "AwaitFlight", "AwaitAnalysis", "AwaitSimilar", "Forwarded",
-        "AwaitStale", "Recording", "Done",
+        "Start", "AwaitBody", "AwaitExact", "AwaitFlight", "AwaitAnalysis", "AwaitSimilar", "AwaitSame",
+        "Forwarded", "AwaitStale", "AwaitStaleSame", "Recording", "Metering", "Done",
     }  # fmt: skip
     assert set(LEGAL[Forwarded]) == {RequestTrailers, ResponseHeaders}
+
+
+@given(
+    plan=st.sampled_from([LEARNING, LEARNING, ALL_PATHS]),
+    script=st.one_of(st.just(WORKING), scripts()),
+    upstream=upstreams(),
+    pieces_at=cuts,
+    ask=asks,
+    body=st.sampled_from([True, True, False]),
+)
+def test_what_is_under_way_to_a_model_ends_once_and_only_where_it_began(
+    plan: Snapshot, script: Ports, upstream: Upstream, pieces_at: list[int], ask: RequestHeaders, body: bool
+) -> None:
+    """I12: a request counts as under way from before it is let go until its answer is complete."""
+    answer = pieces(upstream.body, pieces_at) if body else []
+    transcript = play([ask, chat_body(), upstream.headers, *answer], script, plan)
+    told = [each for each in transcript.effects if isinstance(each, Sent | FirstToken | Finished)]
+    if not plan.learns or not any(isinstance(each, Sent) for each in told):
+        assert told == []
+        return
+    assert isinstance(told[0], Sent)
+    assert [type(each) for each in told].count(Sent) == 1
+    assert [type(each) for each in told].count(Finished) <= 1
+    assert [type(each) for each in told[1:]] in ([], [FirstToken], [Finished], [FirstToken, Finished])
+    over = transcript.effects and isinstance(transcript.effects[-1], Close)
+    assert any(isinstance(each, Finished) for each in told) or not over
+    order = [each for each in transcript.effects if isinstance(each, Sent) or each is transcript.forwarded()]
+    assert isinstance(order[0], Sent)

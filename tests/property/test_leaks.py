@@ -1,4 +1,5 @@
-"""No answer is shared by two requests that could have got different ones, whatever a store proposes.
+"""No answer is shared by two requests that could have got different ones, whatever a store proposes and
+whatever the verifier says.
 
 Pairs of whole requests are played through the real exchange against one store: the first one's answer is
 kept, and then the second one asks. An answer can come in four ways (exact, by meaning, from an identical
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from router_extproc.base.completion import Completion
 from router_extproc.base.headers import Headers
 from router_extproc.caching.entry import Candidate, Entry
+from router_extproc.caching.policy import Consent
 from router_extproc.caching.scope import Credential, Shared, Tenancy, TrustedHeader
 from router_extproc.exchange.effects import (
     CacheHit,
@@ -197,7 +199,8 @@ def ask(
 
 
 PATHS = tuple(HitKind)
-OPEN = replace(PLAN, cache=replace(PLAN.cache, stale_grace=GRACE))
+OPEN = replace(PLAN, cache=replace(PLAN.cache, stale_grace=GRACE, verifier=Consent(0.5, 0.0)))
+"""With a verifier that takes everything for the same (`Ports.same`): what keeps answers apart is not it."""
 
 tools = st.sampled_from(["f", "g"]).map(lambda name: [{"type": "function", "function": {"name": name}}])
 some = st.sampled_from
@@ -451,6 +454,7 @@ def test_questions_are_what_paths_are_closed_by() -> None:
     """A new way to ask for an answer needs a place in these tests."""
     assert {kind.__name__ for kind in Question.__args__} == {
         "Analyse",
+        "Compare",
         "LookupExact",
         "LookupSimilar",
         "Join",

@@ -14,6 +14,7 @@ from router_extproc.encoder import fetch
 from router_extproc.encoder.bundle import Bundle, build_bundle, default_folder, load_bundle
 from router_extproc.encoder.heads import DOMAIN_WEIGHTS, LinearHead, load_head
 from router_extproc.encoder.session import Options, SentenceEncoder, open_encoder
+from router_extproc.encoder.verifier import CrossEncoder, open_verifier
 
 
 @functools.cache
@@ -47,6 +48,12 @@ def real_bundle() -> Bundle:
 def real_encoder() -> SentenceEncoder:
     """One thread, the default window; self-tested."""
     return open_encoder(real_bundle(), Options())
+
+
+@functools.cache
+def real_verifier() -> CrossEncoder:
+    """One thread; self-tested."""
+    return open_verifier(real_bundle())
 
 
 @functools.cache

@@ -7,6 +7,7 @@ goes to stderr when it stops, where pytest shows it for a failed test only.
 import asyncio
 import contextlib
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from typing import Any, Self
 import aiohttp
 import yaml
 
+from router_extproc.envoyconf.dynamic import BOOTSTRAP
 from router_extproc.envoyconf.render import render_envoy
 from router_extproc.envoyconf.topology import Topology
 from tests.support.processes import wait_until
@@ -58,14 +60,21 @@ def _replace_port(cluster: str, address: dict[str, Any], ports: Mapping[int, int
 class EnvoyProcess:
     """`async with EnvoyProcess(render_envoy(...)) as envoy: ... envoy.url ...`
 
-    `config` is the text of a configuration or a topology to render; `ports` as in `with_test_ports`.
+    `config` is the text of a configuration, a topology to render, or a folder that `write_envoy` has written;
+    a folder is used as it is. `ports` as in `with_test_ports`; `environment` is added to this process's.
     """
 
     def __init__(
-        self, config: str | Topology, *, ports: Mapping[int, int] | None = None, log_level: str = "warning"
+        self,
+        config: str | Topology | Path,
+        *,
+        ports: Mapping[int, int] | None = None,
+        environment: Mapping[str, str] | None = None,
+        log_level: str = "warning",
     ) -> None:
         text = render_envoy(config) if isinstance(config, Topology) else config
-        self._config = with_test_ports(text, ports)
+        self._config = text if isinstance(text, Path) else with_test_ports(text, ports)
+        self._environment = dict(os.environ) | dict(environment or {})
         self._log_level = log_level
         self._folder = tempfile.TemporaryDirectory(prefix="envoy-", ignore_cleanup_errors=True)
         self._process: asyncio.subprocess.Process | None = None
@@ -96,15 +105,23 @@ class EnvoyProcess:
     async def start(self) -> None:
         """Returns when Envoy is live. Raises RuntimeError with its log when it ends or does not get there."""
         folder = Path(self._folder.name)
-        self._write("envoy.json", self._config)
+        if isinstance(self._config, str):
+            self._write("envoy.json", self._config)
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command(), stdin=asyncio.subprocess.DEVNULL, stdout=stdout, stderr=stderr
+                *self._command(),
+                env=self._environment,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
             )
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))
         try:
             address = await wait_until(self._admin_address, "Envoy's admin address", START_SECONDS)
-            self.admin_url = f"http://{address}"
+            socket = aiohttp.UnixConnector(path=address) if address.startswith("/") else None
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=5), connector=socket or aiohttp.TCPConnector()
+            )
+            self.admin_url = f"http://{'envoy' if socket else address}"
             await wait_until(self._is_live, "Envoy to be live", START_SECONDS)
         except TimeoutError as error:
             raise RuntimeError(f"{error}; its log:\n{self.log()}") from error
@@ -152,7 +169,7 @@ class EnvoyProcess:
     def _command(self) -> list[str]:
         folder = Path(self._folder.name)
         options = {
-            "-c": str(folder / "envoy.json"),
+            "-c": str(folder / "envoy.json" if isinstance(self._config, str) else self._config / BOOTSTRAP),
             "--concurrency": "1",
             "--log-level": self._log_level,
             "--admin-address-path": str(folder / "admin"),

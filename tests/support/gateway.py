@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 
 from router_extproc.app.configuration import Configuration, load
-from router_extproc.app.router import Mind, running
+from router_extproc.app.mind import Mind
+from router_extproc.app.router import running
 from router_extproc.base.completion import Completion, Usage
 from router_extproc.llm.render import render_json, render_sse
 from tests.support.encoder import real_bundle
@@ -73,7 +74,7 @@ async def gateway(folder: Path, *, milvus: Any = None, **cache: Any) -> AsyncIte
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         upstream = await enter(ScriptedUpstream(otherwise=lambda request: BUSY))
-        await enter(running(configuration, Mind.load(real_bundle(), settings)))
+        await enter(running(configuration, Mind.load(real_bundle(), configuration)))
         ports = {9001: upstream.port, 9002: upstream.port, 9003: upstream.port}
         ports[50051] = settings.listeners.ext_proc.port
         envoy = await enter(EnvoyProcess((ROOT / "envoy.yaml").read_text(), ports=ports))

@@ -19,6 +19,7 @@ from router_extproc.caching.scope import Tenancy
 from router_extproc.exchange.effects import (
     Analyse,
     Close,
+    Compare,
     Effect,
     ImmediateReply,
     Join,
@@ -34,6 +35,8 @@ from router_extproc.exchange.events import (
     Alone,
     AnalysisFailed,
     AnalysisReady,
+    Compared,
+    CompareFailed,
     Event,
     Landed,
     Leads,
@@ -48,21 +51,35 @@ from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.llm.render import render_json
 from router_extproc.routing.analysis import Analysis
-from router_extproc.routing.decide import ReasoningFamily, Route, RoutingPolicy
+from router_extproc.routing.compiled import Listing, RoutingPolicy
+from router_extproc.routing.policy import Model, ReasoningFamily, Route
+from router_extproc.routing.select import Algorithm
+from router_extproc.routing.world import World
 
 AT = 1_700_000_000.0
 
 QWEN = ReasoningFamily("chat_template_kwargs", "enable_thinking")
+
+
+def listing(*routes: Route) -> Listing:
+    """These may answer, the first before all others."""
+    return Listing(routes, Algorithm())
+
 
 PLAN = Snapshot(
     generation="g1",
     encoder="e1",
     aliases=frozenset({"auto", "MoM"}),
     routing=RoutingPolicy(
-        routes={"math": Route("large", reasoning=True), "history": Route("small")},
+        models={
+            "small": Model(family=QWEN),
+            "medium": Model(family=QWEN),
+            "large": Model(family=QWEN),
+            "plain": Model(),
+        },
+        default=listing(Route("medium")),
+        categories={"math": listing(Route("large", reasoning=True)), "history": listing(Route("small"))},
         threshold=0.5,
-        default=Route("medium"),
-        families={"small": QWEN, "medium": QWEN, "large": QWEN, "plain": None},
     ),
     cache=CachePolicy(
         enabled=True,
@@ -152,7 +169,8 @@ def pieces(body: bytes, cuts: Iterable[int] = (), *, ends: bool = True) -> list[
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """What the scripted world brings. A Failure instead of a result makes the port fail.
+    """What the scripted world brings. A Failure instead of a result makes the port fail. The verifier takes
+    everything for the same, so that what keeps an entry from answering is something else.
 
     `marks` are in force at every lookup and landing. `pace` advances the test's clock while a question is
     under way; see `feed`.
@@ -162,6 +180,8 @@ class Ports:
     analyse: Callable[[Analyse], Analysis | Failure] = lambda effect: analysis()
     similar: Callable[[LookupSimilar], Sequence[Candidate] | Failure] = lambda effect: ()
     join: Callable[[Join], Leads | Alone | Candidate] = lambda effect: Leads()
+    same: Callable[[Compare], float | Failure | None] = lambda effect: 1.0
+    world: Callable[[Analyse], World] = lambda effect: World()
     marks: Marks = NO_MARKS
     pace: Callable[[Question], None] = lambda effect: None
 
@@ -171,7 +191,15 @@ class Ports:
             self.pace(effect)
         if isinstance(effect, Analyse):
             result = self.analyse(effect)
-            return AnalysisFailed(result) if isinstance(result, Failure) else AnalysisReady(result)
+            world = self.world(effect)
+            if isinstance(result, Failure):
+                return AnalysisFailed(result, world)
+            return AnalysisReady(result, world)
+        if isinstance(effect, Compare):
+            said = self.same(effect)
+            if isinstance(said, Failure):
+                return CompareFailed(said, self.marks)
+            return Compared(said, self.marks)
         if isinstance(effect, Join):
             joined = self.join(effect)
             return Landed(joined, self.marks) if isinstance(joined, Candidate) else joined

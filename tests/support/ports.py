@@ -82,12 +82,21 @@ async def _suffer(trouble: Trouble) -> None:
 
 
 class FakeAnalyst:
-    """Answers `answer(text)`; by default the same analysis for every text."""
+    """Answers `answer(text)` and `same(text, other)`; by default the same analysis for every text, and that
+    all texts ask the same."""
 
-    def __init__(self, answer: Callable[[str], Analysis] | None = None, *, trouble: Trouble = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[str], Analysis] | None = None,
+        *,
+        trouble: Trouble = None,
+        same: Callable[[str, str], float | None] = lambda text, other: 1.0,
+    ) -> None:
         self._answer = answer or (lambda _: an_analysis())
+        self._same = same
         self.trouble = trouble
         self.texts: list[str] = []
+        self.pairs: list[tuple[str, str]] = []
 
     @property
     def encoder(self) -> str:
@@ -97,6 +106,11 @@ class FakeAnalyst:
         self.texts.append(text)
         await _suffer(self.trouble)
         return self._answer(text)
+
+    async def same(self, text: str, other: str) -> float | None:
+        self.pairs.append((text, other))
+        await _suffer(self.trouble)
+        return self._same(text, other)
 
 
 class FakeStore:

@@ -5,7 +5,7 @@ cannot hide a mistake of the configuration.
 """
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import grpc
 from envoy_data_plane.envoy.config.core.v3 import (
@@ -28,14 +28,20 @@ MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 @contextlib.asynccontextmanager
-async def processor(address: str, select: str) -> AsyncIterator[int]:
-    """A processor that routes every request to the model `select`; gives its port (of a TCP address)."""
+async def processor(
+    address: str, select: str | Callable[[], str], seen: list[ProcessingRequest] | None = None
+) -> AsyncIterator[int]:
+    """A processor that routes every request to the model `select`; gives its port (of a TCP address). A
+    function is asked at the beginning of each stream. What Envoy sends is added to `seen`."""
 
     async def process(
         requests: AsyncIterator[ProcessingRequest], context: object
     ) -> AsyncIterator[ProcessingResponse]:
+        model = select if isinstance(select, str) else select()
         async for request in requests:
-            yield reply(request, select)
+            if seen is not None:
+                seen.append(request)
+            yield reply(request, model)
 
     handler = grpc.stream_stream_rpc_method_handler(
         process, request_deserializer=ProcessingRequest.parse, response_serializer=bytes

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import gzip
 import json
+import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -107,15 +108,22 @@ def sse_answer(*steps: Step, headers: Fields = (), trailers: Fields = ()) -> Ans
 class ScriptedUpstream:
     """`async with ScriptedUpstream(answer, ...) as upstream: ... upstream.port ...`
 
-    Answers are given in order of arrival. A request for which nothing is scripted gets `otherwise`'s answer;
-    without that it gets a 500, and leaving the context raises AssertionError.
+    With `tls` it speaks HTTPS. Answers are given in order of arrival. A request for which nothing is
+    scripted gets `otherwise`'s answer; without that it gets a 500, and leaving the context raises
+    AssertionError.
     """
 
-    def __init__(self, *answers: Answer, otherwise: Callable[[Received], Answer] | None = None) -> None:
+    def __init__(
+        self,
+        *answers: Answer,
+        otherwise: Callable[[Received], Answer] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.requests: list[Received] = []
         self.port = 0
         self._answers = deque(answers)
         self._otherwise = otherwise
+        self._tls = tls
         self._unexpected: list[str] = []
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
@@ -138,7 +146,9 @@ class ScriptedUpstream:
         return self.requests
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._on_connection, "127.0.0.1", 0, limit=MAX_HEAD_BYTES)
+        self._server = await asyncio.start_server(
+            self._on_connection, "127.0.0.1", 0, limit=MAX_HEAD_BYTES, ssl=self._tls
+        )
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -159,7 +169,8 @@ class ScriptedUpstream:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
-        writer.transport.set_write_buffer_limits(0)  # drain() returns when the kernel has every byte
+        if self._tls is None:  # asyncio's TLS transport would never call its buffer empty then
+            writer.transport.set_write_buffer_limits(0)  # drain() returns when the kernel has every byte
         try:
             while (request := await read_request(reader)) is not None:
                 self.requests.append(request)
