@@ -111,6 +111,12 @@ class Connection:
             # closed, which is what reconnecting does. Passed on, it would end the caller's task.
             raise PortError(Failure.UNAVAILABLE, "the connection was given up") from None
         except Exception as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # grpc.aio may tell a cancelled call as an error of the server: the caller's end comes first.
+                if self._was_fair(began, within):
+                    self._failed(client)
+                raise asyncio.CancelledError from None
             raise self._classified(client, error, self._was_fair(began, within)) from None
         finally:
             self._in_flight -= 1

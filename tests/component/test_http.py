@@ -21,7 +21,11 @@ async def test_ready_says_which_check_does_not_hold() -> None:
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/ready") as response:
                 assert response.status == 503
-                assert await response.json() == {"status": "not ready", "checks": {"envoy": False}}
+                assert await response.json() == {
+                    "status": "not ready",
+                    "checks": {"envoy": False},
+                    "configuration": {},
+                }
             state["envoy"] = True
             async with session.get(f"http://127.0.0.1:{port}/ready") as response:
                 assert (response.status, (await response.json())["status"]) == (200, "ready")

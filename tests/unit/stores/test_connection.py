@@ -213,3 +213,23 @@ async def test_a_refused_connection_counts_however_little_time_there_was() -> No
     assert await call(connection, MilvusException(1, "no route")) is Failure.UNAVAILABLE
     assert not connection.is_up
     await connection.close()
+
+
+async def test_a_cancelled_caller_ends_though_the_client_calls_it_an_error_of_the_server() -> None:
+    connection = await Line([FakeMilvus()]).open()
+    waiting = asyncio.Event()
+
+    async def operation(_: AsyncMilvusClient) -> None:
+        try:
+            waiting.set()
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise MilvusException(message="the call was cancelled") from None
+
+    task = asyncio.create_task(connection.call(operation, 60.0))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert connection.is_up
+    await connection.close()
