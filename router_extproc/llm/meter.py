@@ -1,10 +1,11 @@
-"""How many tokens an answer had, read from its bytes as they pass. For statistics, not for bills.
+"""How many tokens an answer had and whether it is whole, read from its bytes as they pass. For statistics.
 
-Looks at nothing but the count that servers write at the end, and counts the events of a stream that has none.
-Holds a few kilobytes whatever the size of the answer, and never fails: bytes it cannot read count as nothing.
+Looks at nothing but what servers write at the end, and counts the events of a stream that has no count. Holds
+a few kilobytes whatever the size of the answer, and never fails: bytes it cannot read count as nothing.
 """
 
 import re
+from math import inf
 
 _TAIL = 4096
 """Bytes kept. The usage stands at the end of a JSON answer and in one of the last events of a stream."""
@@ -12,6 +13,9 @@ _TAIL = 4096
 _COMPLETION = re.compile(rb'"completion_tokens"\s*:\s*(\d{1,9})(?!\d)')
 """In a text of the model the quotes are escaped, so this is the member of that name and nothing quoted."""
 _PROMPT = re.compile(rb'"prompt_tokens"\s*:\s*(\d{1,9})(?!\d)')
+
+_ENDED = re.compile(rb'"finish_reason"\s*:\s*"|data:\s*\[DONE\]')
+"""The member of the last chunk, and the last event."""
 
 _EVENT = b"data:"
 _FRAME_EVENTS = 2
@@ -21,14 +25,18 @@ _FRAME_EVENTS = 2
 class Meter:
     """Feed it every piece of the body, wherever the pieces end."""
 
-    __slots__ = ("_events", "_tail", "event_stream", "pieces")
+    __slots__ = ("_events", "_readable", "_tail", "event_stream", "pieces", "told_at")
 
-    def __init__(self, *, event_stream: bool) -> None:
+    def __init__(self, *, event_stream: bool, readable: bool = True) -> None:
+        """`readable`: the body is JSON or a stream of it, and not compressed."""
         self.event_stream = event_stream
+        self._readable = readable
         self._events = 0
         self._tail = b""
         self.pieces = 0
         """Pieces that were not empty."""
+        self.told_at = -inf
+        """When it was last told that the answer flows; for whoever feeds."""
 
     def feed(self, piece: bytes) -> None:
         if not piece:
@@ -46,6 +54,16 @@ class Meter:
         if counted is not None or not self.event_stream:
             return counted
         return max(0, self._events - _FRAME_EVENTS)
+
+    @property
+    def complete(self) -> bool:
+        """Whether what there is ends as an answer does: a stream with a finish reason or `[DONE]`, another
+        one with a closing brace. What cannot be read is taken for complete."""
+        if not self._readable:
+            return True
+        if self.event_stream:
+            return _ENDED.search(self._tail) is not None
+        return self._tail.rstrip().endswith(b"}")
 
     @property
     def prompt_tokens(self) -> int | None:

@@ -102,7 +102,7 @@ class Circuit:
                 self._open(at)
 
     def silent(self, at: float) -> None:
-        """Nobody gets anything from the model; whoever was finding out about it knows now."""
+        """Nobody gets anything from the model, or no whole answer; whoever was finding out knows now."""
         self._advance(at)
         if self.state is not State.OPEN:
             self._open(at)

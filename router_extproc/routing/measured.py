@@ -4,6 +4,7 @@ from enum import StrEnum
 from math import exp, log
 
 from router_extproc.routing.decayed import Decayed
+from router_extproc.routing.failing import SUSPECT, Failing
 
 SLOTS = 10.0
 """Slots in a half-life: with the default of ten seconds, a slot is one second."""
@@ -23,18 +24,16 @@ BAND = 1.15
 """A time is told anew when it has left the last one told by this factor: noise moves nothing."""
 RELEASE = 1.0 / 3.0
 """A share of failures rises as it is measured, and falls when it is down to this part of what was told, or to
-STEADY: the gap between leaving a model and coming back to it."""
-SUCCESSES, SUSPECTED = 4.0, 1.0
-"""Slots of success taken for granted: one failure of a model that is hardly known is no 100 %. A model
-that failed a while ago is granted fewer: a relapse is believed sooner."""
-SUSPICION_HALF_LIVES = 6.0
-"""How long after its failing a model is suspected."""
+STEADY: otherwise every answer would move it."""
+SUCCESSES = 4.0
+"""Slots of success taken for granted: one failure of a model that is hardly known is no 100 %."""
 NEGLIGIBLE = 0.005
 SLOWER, FASTER = 2.0, 1.3
 """Times its best at which a model counts as slower, and at which no longer. The second is less than what
 moves the traffic, so that a model is asked again until it has nothing to make good."""
-FAILING, STEADY = 0.1, 0.05
-"""Shares of failed answers at which a model counts as failing, and at which no longer."""
+FAILING, STEADY = SUSPECT, 0.05
+"""The least share of failures that is told of a failing model, which moves the traffic, and the greatest of
+another: that a few answers of a sound one fail must not."""
 DRIFT_SECONDS = 3600.0
 """The best time is forgotten this slowly: after as long it counts for twice as much."""
 
@@ -56,7 +55,7 @@ class Measured:
     """
 
     __slots__ = (
-        "_best", "_best_at", "_errors", "_failing_at", "_first", "_pace", "_suspicion", "_typical",
+        "_best", "_best_at", "_errors", "_failing", "_first", "_pace", "_typical",
         "error_rate", "failing", "heard_at", "latency", "slow",
     )  # fmt: skip
 
@@ -67,8 +66,7 @@ class Measured:
         self._typical = typical
         self._best: float | None = None
         self._best_at = 0.0
-        self._suspicion = SUSPICION_HALF_LIVES * half_life
-        self._failing_at: float | None = None
+        self._failing = Failing(half_life, SLOTS)
         self.latency: float | None = None
         self.error_rate = 0.0
         self.slow = False
@@ -129,14 +127,14 @@ class Measured:
             if slow != self.slow:
                 shifts.append(Shift.SLOWER if slow else Shift.FASTER)
             self.slow = slow
-        failing = self.error_rate >= (STEADY if self.failing else FAILING)
-        if failing != self.failing:
-            shifts.append(Shift.FAILING if failing else Shift.STEADY)
-        self.failing = failing
+        if self._failing.now != self.failing:
+            shifts.append(Shift.STEADY if self.failing else Shift.FAILING)
+        self.failing = self._failing.now
         return tuple(shifts)
 
     def _end(self, at: float, failed: float) -> None:
         self._errors.add(at, failed)
+        self._failing.add(at, failed=failed > 0.0)
         self.heard_at = at if self.heard_at is None else max(at, self.heard_at)
 
     def _ratio(self) -> float:
@@ -156,11 +154,9 @@ class Measured:
         self._best, self._best_at = min(drifted, now), at
 
     def _hold_errors(self, at: float) -> None:
-        if self.failing:
-            self._failing_at = at
-        suspected = self._failing_at is not None and at - self._failing_at < self._suspicion
-        now = self._errors.total(at) / (self._errors.weight(at) + (SUSPECTED if suspected else SUCCESSES))
-        if now > self.error_rate or now < max(self.error_rate * RELEASE, STEADY):
+        share = self._errors.total(at) / (self._errors.weight(at) + SUCCESSES)
+        now = max(share, FAILING) if self._failing.now else min(share, STEADY)
+        if now > self.error_rate or now < max(self.error_rate * RELEASE, STEADY) or not self._failing.now:
             self.error_rate = now if now >= NEGLIGIBLE else 0.0
 
 

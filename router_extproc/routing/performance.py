@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from router_extproc.routing.breaks import Breaks
 from router_extproc.routing.circuit import Circuit, Limits, State
 from router_extproc.routing.measured import Measured, Shift
 from router_extproc.routing.silence import Silence
@@ -22,8 +23,16 @@ LOST_SECONDS = 3600.0
 """A request that has not ended after this long is taken for lost."""
 MEMORY_HALF_LIVES = 6.0
 """How long the circuit remembers an outcome."""
-RECHECK_HALF_LIVES = 0.15
-"""How long after its last answer a model in trouble, or not known yet, may be tried again."""
+RECHECK_HALF_LIVES = 0.1
+"""How long after its last answer a model that is slow, or not known yet, may be tried again."""
+RECHECK_FAILING = 0.03
+"""The same for one that fails, which costs nobody's time: that it no longer does takes several answers."""
+WAIT_HALF_LIVES = 1.0
+"""How long a request that finds out keeps others from it: its answer may be a very long one."""
+AWAITED = 0.01
+"""Samples of a model of which nothing is known, but an answer is on its way."""
+BREAKING_HALF_LIVES = 0.5
+"""How long no answer must have come to its end before a model is left for breaking them off."""
 STALE_HALF_LIVES = 4.0
 """How long after its last answer a model that was well may be tried again."""
 
@@ -55,6 +64,8 @@ class Failed(StrEnum):
     TIMEOUT = "timeout"
     RESET = "reset"
     """The connection was refused, or broke before the answer was complete."""
+    CUT = "cut"
+    """The answer ended without what every complete one has."""
 
 
 class AdjustmentKind(StrEnum):
@@ -91,30 +102,41 @@ class Ticket:
     sent_at: float
 
 
-class _Model:
-    """One model's measurements, circuit, silence and requests under way (number → time sent, time of first
-    token)."""
+@dataclass(slots=True)
+class _UnderWay:
+    """A request that has not ended. `began`: its answer has, by its headers; `first_at`: a token came;
+    `heard`: anything of its content did."""
 
-    __slots__ = ("circuit", "measured", "silence", "under_way")
+    sent_at: float
+    began: bool = False
+    first_at: float | None = None
+    heard: bool = False
+
+
+class _Model:
+    """One model's measurements, circuit, silence, breaks and requests under way, by number."""
+
+    __slots__ = ("breaks", "circuit", "measured", "silence", "under_way")
 
     def __init__(self, measured: Measured, circuit: Circuit) -> None:
         self.measured = measured
         self.circuit = circuit
         self.silence = Silence()
-        self.under_way: dict[int, tuple[float, float | None]] = {}
+        self.breaks = Breaks()
+        self.under_way: dict[int, _UnderWay] = {}
 
     def heard(self, at: float) -> None:
         self.silence.heard(at, others=bool(self.under_way))
 
     def waiting(self) -> int:
         """Requests that got nothing so far."""
-        return sum(first is None for _, first in self.under_way.values())
+        return sum(not request.heard for request in self.under_way.values())
 
     def forget_lost(self, at: float) -> None:
         """The dictionary is in the order of sending."""
         while self.under_way:
             oldest = next(iter(self.under_way))
-            if len(self.under_way) <= MAX_UNDER_WAY and at - self.under_way[oldest][0] < LOST_SECONDS:
+            if len(self.under_way) <= MAX_UNDER_WAY and at - self.under_way[oldest].sent_at < LOST_SECONDS:
                 return
             del self.under_way[oldest]
             self.circuit.undecided(oldest)
@@ -129,8 +151,9 @@ _NOTHING = Condition()
 
 
 class Performance:
-    """Fed by the response path: `sent`, then `first_token` for streams, then one of `finished`, `failed` and
-    `cancelled`. All times are seconds on one clock that need not be the wall's. Not thread-safe."""
+    """Fed by the response path: `sent`, then `began`, `first_token` for streams, and `flows` now and then,
+    then one of `finished`, `failed` and `cancelled`. All times are seconds on one clock that need not be the
+    wall's. Not thread-safe."""
 
     def __init__(self, options: FeedbackOptions) -> None:
         self._options = options
@@ -162,41 +185,60 @@ class Performance:
         ticket = Ticket(model, self._number, at)
         known = self._models.get(model)
         if known is not None:
-            known.under_way[ticket.number] = (at, None)
+            known.under_way[ticket.number] = _UnderWay(at)
             known.forget_lost(at)
             known.circuit.sent(ticket.number, at)
             known.silence.sent(at)
         return ticket
 
+    def began(self, ticket: Ticket) -> None:
+        """The headers of a good answer arrived. A server may send them before it knows that it can answer, so
+        the model is not heard by that."""
+        _, request = self._request(ticket)
+        if request is not None:
+            request.began = True
+
+    def flows(self, ticket: Ticket, at: float) -> None:
+        """More of the answer arrived: whoever delivers is not silent."""
+        model, request = self._request(ticket)
+        if model is not None and request is not None:
+            request.began = request.heard = True
+            model.heard(at)
+
     def first_token(self, ticket: Ticket, at: float) -> None:
         """The first piece of a streamed answer arrived, of a good status. It also shows that a model which
         was left alone is back: a long answer need not end for that."""
-        model = self._models.get(ticket.model)
-        if model is None or model.under_way.get(ticket.number, (0.0, at))[1] is not None:
+        model, request = self._request(ticket)
+        if model is None or request is None or request.first_at is not None:
             return
-        model.under_way[ticket.number] = (ticket.sent_at, at)
+        request.began = request.heard = True
+        request.first_at = at
         model.heard(at)
         model.measured.first_token(at, max(at - ticket.sent_at, 0.0))
-        if model.circuit.state is State.HALF_OPEN:
+        # One that breaks off its answers begins them well: then only an answer's end shows that it is back.
+        if model.circuit.state is State.HALF_OPEN and not model.breaks.beginnings_prove_nothing:
             model.circuit.succeeded(ticket.number, ticket.sent_at, at)
         self._refresh(ticket.model, model, at)
 
-    def finished(self, ticket: Ticket, at: float, status: int, tokens: int | None = None) -> None:
-        """The answer is complete. `tokens`: its output tokens, None where they are not known. A status of 500
-        and above is a failure; one of 4xx (429 too: it is about a client's key or share) says nothing about
-        the model."""
-        if status >= 500:
-            self.failed(ticket, at, Failed.SERVER_ERROR)
+    def finished(
+        self, ticket: Ticket, at: float, status: int, tokens: int | None = None, *, complete: bool = True
+    ) -> None:
+        """The answer came to its end; not `complete`: something was lacking there. `tokens`: its output
+        tokens, None where they are not known. A status of 500 and above is a failure, so is an answer that
+        is not complete; one of 4xx (429 too: it is about a client's key or share) says nothing about it."""
+        if status >= 500 or (200 <= status < 300 and not complete):
+            self.failed(ticket, at, Failed.SERVER_ERROR if status >= 500 else Failed.CUT)
             return
         closed = self._close(ticket, at)
         if closed is None:
             return
-        model, first_at = closed
+        model, request = closed
         model.heard(at)
         if not 200 <= status < 400:
             model.circuit.undecided(ticket.number)
             return
-        first = None if first_at is None else max(first_at - ticket.sent_at, 0.0)
+        model.breaks.ended()
+        first = None if request.first_at is None else max(request.first_at - ticket.sent_at, 0.0)
         model.measured.answered(at, max(at - ticket.sent_at, 0.0), first, tokens)
         model.circuit.succeeded(ticket.number, ticket.sent_at, at)
         self._refresh(ticket.model, model, at)
@@ -208,19 +250,29 @@ class Performance:
             return
         model = closed[0]
         model.heard(at)
+        if reason is Failed.CUT:
+            model.breaks.cut()
         model.measured.failed(at)
         model.circuit.failed(ticket.number, ticket.sent_at, at)
         self._refresh(ticket.model, model, at)
 
     def cancelled(self, ticket: Ticket, at: float) -> None:
-        """The request ended in a way that says nothing about the model, such as the client's leaving."""
+        """The request ended in a way that says nothing about the model by itself: the client left, or the
+        model broke off. See `Breaks` for when it does say something."""
         closed = self._close(ticket, at)
         if closed is None:
             return
-        model, first_at = closed
-        if first_at is None:
+        model, request = closed
+        if not request.heard:
             model.silence.left(at - ticket.sent_at)
+        if request.began:
+            model.breaks.broke(at)
+            if model.breaks.many and model.circuit.state is State.HALF_OPEN:
+                model.circuit.failed(ticket.number, ticket.sent_at, at)
+                return
         model.circuit.undecided(ticket.number)
+        if model.breaks.lasted(at, BREAKING_HALF_LIVES * self._options.half_life_seconds):
+            model.circuit.silent(at)
 
     def condition(self, model: str, at: float) -> Condition:
         """`samples` is 0 when nothing was heard for so long that one request may find out how it does."""
@@ -238,7 +290,7 @@ class Performance:
             time_per_token=measured.time_per_token,
             error_rate=measured.error_rate,
             in_flight=len(known.under_way),
-            samples=0.0 if self._due(known, at) else measured.samples(at),
+            samples=0.0 if self._due(known, at) else max(measured.samples(at), AWAITED),
         )
 
     def conditions(self, at: float) -> Mapping[str, Condition]:
@@ -278,11 +330,18 @@ class Performance:
             memory_seconds=options.half_life_seconds * MEMORY_HALF_LIVES,
         )
 
-    def _close(self, ticket: Ticket, at: float) -> tuple[_Model, float | None] | None:
-        """The model and the time of the first token; None if the ticket was given back or lost before."""
+    def _request(self, ticket: Ticket) -> tuple[_Model | None, _UnderWay | None]:
+        """None for a model that is not of the pool; for a ticket that was given back or lost before."""
         model = self._models.get(ticket.model)
-        sent = None if model is None else model.under_way.pop(ticket.number, None)
-        return None if model is None or sent is None else (model, sent[1])
+        return model, None if model is None else model.under_way.get(ticket.number)
+
+    def _close(self, ticket: Ticket, at: float) -> tuple[_Model, _UnderWay] | None:
+        """None if the ticket was given back or lost before."""
+        model, request = self._request(ticket)
+        if model is None or request is None:
+            return None
+        del model.under_way[ticket.number]
+        return model, request
 
     def _listen(self, model: _Model, at: float) -> None:
         """Leave a model that hangs. Requests are counted only in a silence: there may be thousands."""
@@ -301,11 +360,18 @@ class Performance:
         if model.circuit.state is not State.CLOSED:
             return True
         measured = model.measured
+        half_life = self._options.half_life_seconds
+        if model.under_way:
+            newest = next(reversed(model.under_way.values()))
+            if at - newest.sent_at < WAIT_HALF_LIVES * half_life:
+                return False
         if measured.heard_at is None:
             return True
-        pressing = measured.slow or measured.failing or not measured.known
-        wait = RECHECK_HALF_LIVES if pressing else STALE_HALF_LIVES
-        return at - measured.heard_at >= wait * self._options.half_life_seconds
+        if measured.failing:
+            wait = RECHECK_FAILING
+        else:
+            wait = RECHECK_HALF_LIVES if measured.slow or not measured.known else STALE_HALF_LIVES
+        return at - measured.heard_at >= wait * half_life
 
 
 _SHIFTS = {

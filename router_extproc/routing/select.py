@@ -148,10 +148,10 @@ def _measured(condition: Condition) -> bool:
 def _worth_a_try(
     algorithm: Algorithm, candidates: Candidates, place: int, scoring: Scoring, margin: float
 ) -> bool:
-    """Nothing was heard of it lately, nobody is finding out already, and it would be chosen if it turned out
+    """Nothing is known of it lately, nor will be soon, and it would be chosen if it turned out
     faultless and twice as fast as the fastest."""
     route, condition = candidates[place]
-    if condition.samples > 0.0 or condition.in_flight > 0:
+    if condition.samples > 0.0:
         return False
     times = [c.latency for _, c in candidates if c.latency is not None]
     hoped = replace(condition, latency=min(times) / 2.0 if times else None, error_rate=0.0)

@@ -6,6 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.processes import wait_until
 from tests.support.routed import (
     Load,
@@ -13,6 +15,7 @@ from tests.support.routed import (
     decision,
     document,
     load_on,
+    question,
     routed,
 )
 from tests.support.tuned import TunedModel
@@ -97,6 +100,40 @@ async def test_a_model_that_errs_is_left_and_asked_again(tmp_path: Path) -> None
         assert metrics[opened] >= 1.0
         assert metrics[closed] >= 1.0
     assert only_listed(so_far)
+
+
+@pytest.mark.parametrize("how", ["reset", "cut"])
+async def test_a_model_that_breaks_off_its_streams_is_left_and_asked_again(tmp_path: Path, how: str) -> None:
+    async with (
+        three(tmp_path) as (router, b),
+        load_on(router, TEXTS, rate=20.0, stream=True) as so_far,
+    ):
+        await so_far.until(lambda by: set(by) == {"a", "b", "c"}, "all to answer")
+        b.breaks = how
+        await left(router, "b")
+        asked = b.requests
+        await so_far.more(60)
+        assert b.requests - asked <= 3  # one at a time, to find out
+        b.breaks = ""
+        await answers_again(so_far, "b")
+    assert only_listed(so_far)
+
+
+async def test_clients_that_leave_streams_do_not_put_a_model_out_of_service(tmp_path: Path) -> None:
+    """More than enough of them leave; one other client stays until the end."""
+    async with three(tmp_path) as (router, b), load_on(router, ["beta"], rate=2.0, stream=True) as so_far:
+        await so_far.until(lambda by: by["b"] > 0, "b to answer", last=1)
+        url, asked = f"{router.envoy.url}/v1/chat/completions", b.requests
+        b.seconds = 0.05
+        for number in range(120):
+            stream = question(f"beta and leave {number}", stream=True, max_tokens=200)
+            async with router.session.post(url, json=stream) as response:
+                await response.content.readline()
+                response.close()
+            assert await available(router, "b")
+        assert b.requests - asked >= 120
+    assert so_far.failures == []
+    assert set(so_far.since(0)) == {"b"}
 
 
 async def test_a_model_that_hangs_is_left_and_asked_again(tmp_path: Path) -> None:

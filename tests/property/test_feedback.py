@@ -53,6 +53,24 @@ def test_traffic_leaves_a_slow_or_failing_model_and_comes_back(name: str, rate: 
     assert run.switches() <= 6
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_five_requests_a_second_are_enough_to_follow(seed: int) -> None:
+    run = simulate(TWO, Algorithm("multi_factor"), OPTIONS, Load(5.0, END), CHANGES, seed)
+    follows(run)
+    assert run.switches() <= 6
+
+
+@pytest.mark.parametrize("rate", [1.0, 5.0])
+def test_a_model_that_fails_one_answer_in_a_hundred_is_hardly_ever_left(rate: float) -> None:
+    """Both do. Ten half hours: less than once an hour."""
+    both: Schedule = {name: [(0.0, Doing(failing=0.01))] for name in "ab"}
+    away = 0
+    for seed in range(10):
+        run = simulate(TWO, Algorithm("multi_factor"), OPTIONS, Load(rate, 1800.0), both, seed)
+        away += sum(one.kind is AdjustmentKind.FAILING and one.model == "a" for one in run.adjustments)
+    assert away <= 5
+
+
 def test_traffic_follows_at_fifty_requests_a_second() -> None:
     run = simulate(TWO, Algorithm("multi_factor"), OPTIONS, Load(50.0, END), CHANGES, seed=1)
     follows(run)
@@ -167,7 +185,9 @@ def test_exploration_stays_under_its_bound(
 
 CALLS = st.lists(
     st.tuples(
-        st.sampled_from(["sent", "first", "ok", "bad", "4xx", "failed", "cancelled", "crash", "stranger"]),
+        st.sampled_from(
+            ["sent", "first", "ok", "bad", "4xx", "cut", "flows", "failed", "cancelled", "crash", "stranger"]
+        ),
         st.integers(0, 30),
         st.sampled_from([0.0, 0.1, 1.0, 2.5, 10.0, 31.0]),
     ),
@@ -180,6 +200,10 @@ def call(performance: Performance, kind: str, ticket: Ticket, at: float) -> None
     match kind:
         case "first":
             performance.first_token(ticket, at)
+        case "flows":
+            performance.flows(ticket, at)
+        case "cut":
+            performance.finished(ticket, at, 200, 50, complete=False)
         case "ok":
             performance.finished(ticket, at, 200, 50)
         case "bad":
@@ -227,7 +251,7 @@ def test_whatever_is_reported_the_counts_are_right_and_one_request_probes(
         elif tickets:
             ticket = tickets[which % len(tickets)]
             call(performance, kind, ticket, at)
-            if kind != "first":
+            if kind not in ("first", "flows"):
                 under_way.discard(ticket.number)
         condition = performance.condition("a", at)
         assert condition.in_flight == len(under_way)

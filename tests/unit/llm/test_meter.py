@@ -52,6 +52,28 @@ def test_an_answer_without_counts_has_none(body: bytes) -> None:
     assert (meter.prompt_tokens, meter.completion_tokens) == (None, None)
 
 
+@given(cuts=st.lists(st.integers(0, 10_000), max_size=20))
+def test_what_ends_as_an_answer_does_is_complete(cuts: list[int]) -> None:
+    assert metered(answer(TRICK), cuts, event_stream=False).complete
+    assert metered(stream(3, USAGE), cuts, event_stream=True).complete
+    without_done = stream(3).removesuffix(b"data: [DONE]\n\n")
+    assert metered(without_done, cuts, event_stream=True).complete
+
+
+@pytest.mark.parametrize("body", [b"", answer("x")[:-1], answer('finish_reason": "')[:-30]])
+def test_what_lacks_its_end_is_not(body: bytes) -> None:
+    assert not metered(body, [], event_stream=False).complete
+    meter = Meter(event_stream=False, readable=False)
+    meter.feed(body)
+    assert meter.complete
+
+
+@pytest.mark.parametrize("tokens", [0, 3])
+def test_a_stream_that_lacks_its_end_is_not(tokens: int) -> None:
+    body = b'data: {"choices": [{"delta": {"content": "[DONE]"}, "finish_reason": null}]}\n\n' * tokens
+    assert not metered(body, [], event_stream=True).complete
+
+
 def test_what_is_held_is_bounded() -> None:
     meter = Meter(event_stream=True)
     for _ in range(100):

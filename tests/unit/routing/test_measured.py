@@ -2,7 +2,7 @@
 
 import pytest
 
-from router_extproc.routing.measured import Measured, Shift
+from router_extproc.routing.measured import FAILING, STEADY, Measured, Shift
 
 
 def answers(
@@ -110,10 +110,11 @@ def test_a_relapse_is_believed_sooner() -> None:
     for second in range(5):
         suspected.failed(float(second))
         suspected.refresh(float(second))
-    answers(suspected, 5, 45, 1.0)
+    answers(suspected, 5, 15, 1.0)
     assert not suspected.failing
     for measured in (fresh, suspected):
         answers(measured, 85, 3, 1.0)
         measured.failed(88.0)
         measured.refresh(88.0)
-    assert suspected.error_rate > fresh.error_rate
+    assert suspected.error_rate == FAILING
+    assert fresh.error_rate <= STEADY

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from router_extproc.routing.breaks import MANY
 from router_extproc.routing.circuit import State
 from router_extproc.routing.performance import (
     LOST_SECONDS,
@@ -139,8 +140,15 @@ def test_a_model_in_trouble_may_be_tried_sooner() -> None:
     for second in range(20):
         performance.finished(performance.sent("a", second), second + (0.5 if second < 10 else 5.0), 200, 10)
     assert kinds(performance) == [AdjustmentKind.SLOWER]
-    assert performance.condition("a", 25.0).samples > 0.0
+    assert performance.condition("a", 24.9).samples > 0.0
     assert performance.condition("a", 26.0).samples == 0.0
+
+
+def test_nobody_else_finds_out_while_one_does_unless_that_takes_very_long() -> None:
+    performance = Performance(OPTIONS)
+    performance.sent("a", 0.0)
+    assert performance.condition("a", 9.9).samples > 0.0
+    assert performance.condition("a", 10.0).samples == 0.0
 
 
 def test_without_feedback_nothing_is_known_and_nothing_is_left() -> None:
@@ -227,3 +235,77 @@ def test_a_silent_try_ends_as_a_failed_one_and_a_good_one_brings_the_model_back(
     again = tried + end + 2 * OPTIONS.retry_seconds
     performance.finished(performance.sent("a", again), again + 1.0, 200, 5)
     assert performance.states(again + 1.0)["a"] is State.CLOSED
+
+
+def test_whoever_delivers_is_not_silent() -> None:
+    performance, end = hung(), OPTIONS.silence_seconds
+    stream = performance.sent("a", 0.0)
+    performance.first_token(stream, 1.0)
+    for second in range(2, int(4 * end), 10):
+        performance.flows(stream, float(second))
+        assert performance.condition("a", float(second)).available
+    # Then it stops, and the others still have nothing.
+    assert not performance.condition("a", 5 * end).available
+
+
+def test_headers_alone_do_not_end_a_silence() -> None:
+    performance = hung(count=OPTIONS.failures - 1)
+    performance.began(performance.sent("a", 0.0))
+    assert not performance.condition("a", OPTIONS.silence_seconds).available
+
+
+def broken(performance: Performance, count: int, start: float) -> None:
+    """Streams of `a` that begin and do not end, one a second."""
+    for number in range(count):
+        ticket = performance.sent("a", start + number)
+        performance.began(ticket)
+        performance.first_token(ticket, start + number + 0.2)
+        performance.cancelled(ticket, start + number + 0.5)
+
+
+def test_a_model_none_of_whose_answers_comes_to_its_end_is_left() -> None:
+    performance = Performance(OPTIONS)
+    broken(performance, MANY - 1, 0.0)
+    assert performance.condition("a", 10.0).available
+    broken(performance, 1, 10.0)
+    assert not performance.condition("a", 10.5).available
+
+
+def test_clients_that_leave_do_no_harm_where_another_gets_its_answer() -> None:
+    performance = Performance(OPTIONS)
+    for turn in range(20):
+        broken(performance, MANY - 1, turn * 10.0)
+        performance.finished(performance.sent("a", turn * 10.0), turn * 10.0 + 9.0, 200, 5)
+        assert performance.condition("a", turn * 10.0 + 9.0).available
+    for _ in range(1000):
+        ticket = performance.sent("a", 300.0)
+        performance.first_token(ticket, 300.1)
+        performance.cancelled(ticket, 300.2)
+    assert performance.condition("a", 300.2).available
+
+
+def test_only_a_whole_answer_shows_that_a_model_breaks_off_no_more() -> None:
+    performance = Performance(OPTIONS)
+    broken(performance, MANY, 0.0)
+    at = MANY - 0.5 + OPTIONS.retry_seconds
+    assert performance.condition("a", at).available
+    broken(performance, 1, at)
+    assert not performance.condition("a", at + 1.0).available
+    again = at + 0.5 + 2 * OPTIONS.retry_seconds
+    assert performance.condition("a", again).available
+    ticket = performance.sent("a", again)
+    performance.first_token(ticket, again + 0.1)
+    assert performance.states(again + 0.1)["a"] is State.HALF_OPEN
+    performance.finished(ticket, again + 1.0, 200, 5)
+    assert performance.states(again + 1.0)["a"] is State.CLOSED
+
+
+def test_an_answer_that_is_not_complete_is_a_failure() -> None:
+    performance = Performance(OPTIONS)
+    for _ in range(OPTIONS.failures):
+        performance.finished(performance.sent("a", 0.0), 1.0, 200, 5, complete=False)
+    assert not performance.condition("a", 1.0).available
+    at = 1.0 + OPTIONS.retry_seconds
+    assert performance.condition("a", at).available
+    performance.first_token(performance.sent("a", at), at + 0.1)
+    assert performance.states(at + 0.1)["a"] is State.HALF_OPEN
