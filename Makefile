@@ -53,8 +53,12 @@ envoy: $(VENV)/run.stamp ## render envoy.yaml from the configuration
 
 train: $(VENV)/dev.stamp ## fit the heads again: make train DATA=folder
 	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
-	$(BIN)/python -m training.domain --data $(DATA)
+	$(BIN)/python -m training.trunk --data $(DATA)
+	$(RUN) models build
+	$(BIN)/python -m training.calibrate --data $(DATA)
 	$(BIN)/python -m training.complexity --data $(DATA)
+	$(RUN) models build
+	$(BIN)/python -m training.reporting --data $(DATA)
 
 clean: ## remove the virtual environment and everything the stack wrote here
 	rm -rf $(VENV) .data .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,7 +1,7 @@
-"""The verifier's arithmetic in PyTorch, with weights that can be fitted: what `encoder.graph` builds, again.
+"""The encoder's arithmetic in PyTorch, with weights that can be fitted: what `encoder.graph` builds, again.
 
 Only low-rank factors of matrices, biases and layer norms change; embeddings do not. Owns the forward pass and
-what is fitted; knows nothing of data.
+what is fitted; knows nothing of data or of what is read from the states.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear
 
 from router_extproc.encoder.adapter import DOWN, UP
-from router_extproc.encoder.graph import HEAD_BIAS, HEAD_WEIGHT, Shape, Weights
+from router_extproc.encoder.graph import Shape, Weights
 
 ATTENTION = ("attention.self.query", "attention.self.key", "attention.self.value")
 LINEAR = (*ATTENTION, "attention.output.dense", "intermediate.dense", "output.dense")
@@ -24,31 +24,43 @@ MASKED = -1e4
 """Added to the scores of padding: nothing is left of it after the softmax."""
 
 
-class CrossEncoder:
-    """`fitted` are the tensors to be optimised, by the names of the adapter's file."""
+class LowRankBert:
+    """`fitted` are the tensors to be optimised, by the names of the adapter's file; linear units over the
+    states may be added to it."""
 
-    def __init__(self, base: Weights, shape: Shape, rank: int, generator: torch.Generator) -> None:
+    def __init__(
+        self, base: Weights, shape: Shape, rank: int, generator: torch.Generator, first: int = 0
+    ) -> None:
+        """Layers before the `first` stay the base's."""
         self._shape = shape
         self._base = {name: torch.from_numpy(np.array(value)) for name, value in base.items()}
         self._matrices: dict[str, Tensor] = {}
-        self.fitted: dict[str, Tensor] = {
-            HEAD_WEIGHT: torch.randn(shape.dimension, generator=generator) / sqrt(shape.dimension),
-            HEAD_BIAS: torch.zeros(1),
-        }
+        self.fitted: dict[str, Tensor] = {}
         for layer in range(shape.layers):
             for name in (f"encoder.layer.{layer}.{part}" for part in LINEAR):
                 matrix = self._base[name + ".weight"]
                 self._matrices[name] = matrix.bfloat16()
+                if layer < first:
+                    continue
                 self.fitted[name + DOWN] = torch.randn(rank, matrix.shape[1], generator=generator) / sqrt(
                     matrix.shape[1]
                 )
                 self.fitted[name + UP] = torch.zeros(matrix.shape[0], rank)
                 self.fitted[name + ".bias"] = self._base[name + ".bias"].clone()
-            for name in (f"encoder.layer.{layer}.{part}" for part in NORMS):
+            for name in (f"encoder.layer.{layer}.{part}" for part in NORMS if layer >= first):
                 for part in (".weight", ".bias"):
                     self.fitted[name + part] = self._base[name + part].clone()
         for tensor in self.fitted.values():
             tensor.requires_grad_(True)
+
+    def add_unit(self, name: str, outputs: int, inputs: int, generator: torch.Generator) -> None:
+        """A linear unit of `outputs` rows, `name`.weight and `name`.bias."""
+        weight = torch.randn(outputs, inputs, generator=generator) / sqrt(inputs)
+        self.fitted[name + ".weight"] = weight.requires_grad_(True)
+        self.fitted[name + ".bias"] = torch.zeros(outputs).requires_grad_(True)
+
+    def unit(self, name: str, value: Tensor) -> Tensor:
+        return linear(value, self.fitted[name + ".weight"], self.fitted[name + ".bias"])
 
     def start_from(self, tensors: Mapping[str, NDArray[np.floating]]) -> None:
         """Go on from what was fitted before, in the form of the adapter's file."""
@@ -59,17 +71,20 @@ class CrossEncoder:
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         return {name: tensor.detach().numpy().copy() for name, tensor in self.fitted.items()}
 
-    def logits(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """int64 (batch, sequence) and its bool mask to float32 (batch,)."""
+    def states(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+        """int64 (batch, sequence) and its bool mask to the output of every layer, float32 (batch, sequence,
+        dimension), the embeddings first."""
         hidden = self._embeddings(ids)
         ignored = torch.zeros(mask.shape).masked_fill_(~mask, MASKED)[:, None, None, :]
+        found = [hidden]
         for layer in range(self._shape.layers):
             prefix = f"encoder.layer.{layer}."
             mixed = self._attention(prefix, hidden.bfloat16(), ignored)
             hidden = self._norm(prefix + NORMS[0], hidden + self._linear(prefix + LINEAR[3], mixed))
             inner = gelu(self._linear(prefix + LINEAR[4], hidden.bfloat16()))
             hidden = self._norm(prefix + NORMS[1], hidden + self._linear(prefix + LINEAR[5], inner))
-        return hidden[:, 0] @ self.fitted[HEAD_WEIGHT] + self.fitted[HEAD_BIAS]
+            found.append(hidden)
+        return found
 
     def _embeddings(self, ids: Tensor) -> Tensor:
         name = "embeddings."
@@ -80,9 +95,16 @@ class CrossEncoder:
         return layer_norm(words + places, weight.shape, weight, bias, self._shape.epsilon)
 
     def _linear(self, name: str, value: Tensor) -> Tensor:
-        down, up = self.fitted[name + DOWN].bfloat16(), self.fitted[name + UP].bfloat16()
-        whole = linear(value, self._matrices[name], self.fitted[name + ".bias"].bfloat16())
-        return whole + SCALE * linear(linear(value, down), up)
+        """The changed matrix is made once a call: multiplying by the thin factors themselves takes longer."""
+        matrix, bias = self._matrices[name], self._current(name + ".bias").bfloat16()
+        if name + DOWN in self.fitted:
+            down, up = self.fitted[name + DOWN], self.fitted[name + UP]
+            matrix = matrix + SCALE * (up.bfloat16() @ down.bfloat16())
+        return linear(value, matrix, bias)
+
+    def _current(self, name: str) -> Tensor:
+        """The fitted tensor, or the base's where none is fitted."""
+        return self.fitted[name] if name in self.fitted else self._base[name]
 
     def _attention(self, prefix: str, value: Tensor, ignored: Tensor) -> Tensor:
         """Written out: the fused operator's gradient takes longer than all the rest at these lengths."""
@@ -97,5 +119,5 @@ class CrossEncoder:
         return mixed.transpose(1, 2).reshape(batch, length, width)
 
     def _norm(self, name: str, value: Tensor) -> Tensor:
-        weight, bias = self.fitted[name + ".weight"], self.fitted[name + ".bias"]
+        weight, bias = self._current(name + ".weight"), self._current(name + ".bias")
         return layer_norm(value, weight.shape, weight, bias, self._shape.epsilon)

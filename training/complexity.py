@@ -1,9 +1,9 @@
-"""Fits the complexity head on frozen sentence vectors: `python -m training.complexity --data DIR`.
+"""Fits the complexity head on the trunk's states: `python -m training.complexity --data DIR`.
 
 The question expert is a logistic regression on answers of two models to MMLU's questions (target 1 where only
 the strong one is right, 0 where only the weak one is, one half where they agree). The gate is a multinomial
-logistic regression that tells those questions from plain requests and from long assignments. The penalty of
-the expert and the temperature of the gate come from cross-validated APGR. `DIR/train` is fitted on,
+logistic regression that tells those questions from plain requests and from demanding assignments. The penalty
+of the expert and the temperature of the gate come from cross-validated APGR. `DIR/train` is fitted on,
 `DIR/eval` is only reported. The seed fixes folds and draws, so the same data gives the same head.
 """
 
@@ -22,24 +22,36 @@ from sklearn.model_selection import KFold
 from router_extproc.base.errors import OperatorError
 from router_extproc.encoder import bundle, cpu, session
 from router_extproc.encoder.complexity import COMPLEXITY_WEIGHTS, GatedHead, save_complexity
+from router_extproc.encoder.heads import Reads
 from router_extproc.evaluation.routing import RoutingReport, Threshold, evaluate_routing
 from router_extproc.evaluation.rows import RoutingRow, read_domain_rows, read_routing_rows
 from training.complexity_report import Fitted, Trial, render
 from training.sources import Examples, draw
 
 SEED = 20_252
+DIMENSION = 384
 FOLDS = 3
-PENALTIES = (0.03, 0.05, 0.1)
-"""Candidates for scikit-learn's C of the expert; smaller is smoother."""
-GATE_PENALTY = 3.0
-TEMPERATURES = (1.0, 0.5, 0.25)
+PENALTIES = (0.0001, 0.0003, 0.001)
+"""Candidates for scikit-learn's C of the expert, over states of unit variance; smaller is smoother."""
+GATE_PENALTY = 0.003
+TEMPERATURES = (0.25, 0.1)
 """Candidates for the gate; lower is sharper."""
 FLOOR, CEILING = 0.05, 0.95
 """P(strong) of a text that is certainly a plain request, and of one that is certainly an assignment. Nobody
 measured outcomes on those sets; these say that exceptions exist."""
+SPAN = 0.3
+"""How far the expert lowers the ceiling of the assignment that it finds easiest."""
 THRESHOLDS = (Threshold("default", 0.6, 0.4),)
 
 Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A linear unit over the features: (rows, width) and (rows,)."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +102,10 @@ def fit(data: Path, bundle_folder: Path, out: Path, report: Path) -> None:
     easy, hard = (np.concatenate([_encode(encoder, x) for x in sets]) for sets in (requests, assignments))
     fitted_on = _outcomes(encoder, data / "train" / "routing_mmlu.jsonl")
 
-    trials = validate(fitted_on, easy, hard)
+    gate = fit_gate(fitted_on.vectors, easy, hard)
+    trials = validate(fitted_on, gate)
     chosen = choose(trials)
-    head = fit_head(fitted_on.vectors, fitted_on.gains, easy, hard, chosen.penalty)
+    head = fit_head(gate, fit_expert(fitted_on.vectors, fitted_on.gains, chosen.penalty))
     head = replace(head, temperature=chosen.temperature, base_revision=encoder.base_revision)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_complexity(head, out)
@@ -100,7 +113,7 @@ def fit(data: Path, bundle_folder: Path, out: Path, report: Path) -> None:
     names = ("routing_mmlu.jsonl", "routing_gsm8k.jsonl")
     held = [_outcomes(encoder, data / "eval" / name) for name in names]
     cases = read_domain_rows(Path(__file__).parent / "complexity_cases.jsonl")
-    strong = head.strong(encoder.encode_many([row.text for row in cases]))
+    strong = head.strong(encoder.states_many([row.text for row in cases]))
     fitted = Fitted(
         seed=SEED,
         folds=FOLDS,
@@ -122,43 +135,58 @@ def fit(data: Path, bundle_folder: Path, out: Path, report: Path) -> None:
     print(report.read_text(encoding="utf-8"))
 
 
-def fit_head(
-    questions: Matrix, gains: NDArray[np.int64], easy: Matrix, hard: Matrix, penalty: float
-) -> GatedHead:
+def fit_head(gate: Unit, expert: Unit) -> GatedHead:
     """A head at temperature 1, without a revision."""
-    gate = LogisticRegression(C=GATE_PENALTY, solver="newton-cholesky", max_iter=200)
-    kinds = np.repeat([0, 1, 2], [len(easy), len(questions), len(hard)])
-    # Assignments are few: they count twice.
-    gate.fit(np.concatenate([easy, questions, hard]), kinds, sample_weight=np.where(kinds == 2, 2.0, 1.0))
-    # A target of one half is a row on both sides with half of the weight.
-    targets = (1 + gains) / 2
-    expert = LogisticRegression(C=penalty, max_iter=1000)
-    expert.fit(
-        np.concatenate([questions, questions]),
-        np.repeat([1, 0], len(questions)),
-        sample_weight=np.concatenate([targets, 1 - targets]),
-    )
     return GatedHead(
-        gate=gate.coef_.astype(np.float32),
-        bias=gate.intercept_.astype(np.float32),
-        expert=expert.coef_[0].astype(np.float32),
-        offset=float(expert.intercept_[0]),
+        gate=gate.weight.astype(np.float32),
+        bias=gate.bias.astype(np.float32),
+        expert=expert.weight[0].astype(np.float32),
+        offset=float(expert.bias[0]),
         temperature=1.0,
         floor=FLOOR,
         ceiling=CEILING,
+        span=SPAN,
         base_revision="",
+        dimension=DIMENSION,
+        reads=Reads.FEATURES,
     )
 
 
-def validate(outcomes: Outcomes, easy: Matrix, hard: Matrix) -> list[Trial]:
-    """Cross-validated APGR on the questions, for each penalty and temperature."""
+def fit_gate(questions: Matrix, easy: Matrix, hard: Matrix) -> Unit:
+    kinds = np.repeat([0, 1, 2], [len(easy), len(questions), len(hard)])
+    # Assignments are few: they count twice.
+    weights = np.where(kinds == 2, 2.0, 1.0)
+    return regress(np.concatenate([easy, questions, hard]), kinds, weights, GATE_PENALTY)
+
+
+def fit_expert(questions: Matrix, gains: NDArray[np.int64], penalty: float) -> Unit:
+    # A target of one half is a row on both sides with half of the weight.
+    targets = (1 + gains) / 2
+    sides = np.repeat([1, 0], len(questions))
+    weights = np.concatenate([targets, 1 - targets])
+    return regress(np.concatenate([questions, questions]), sides, weights, penalty)
+
+
+def regress(states: Matrix, classes: NDArray[np.int64], weights: NDArray[np.float64], penalty: float) -> Unit:
+    """Logistic regression on the features of unit variance, as a unit over the features as they are."""
+    features = Reads.FEATURES.of(states, DIMENSION).astype(np.float64)
+    mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-6
+    model = LogisticRegression(C=penalty, max_iter=300)
+    model.fit((features - mean) / deviation, classes, sample_weight=weights)
+    weight = model.coef_ / deviation
+    return Unit(weight, model.intercept_ - weight @ mean)
+
+
+def validate(outcomes: Outcomes, gate: Unit) -> list[Trial]:
+    """Cross-validated APGR on the questions, for each penalty and temperature. The gate, which knows no
+    outcomes, is fitted once."""
     figures: dict[tuple[float, float], list[float]] = {}
     folds = KFold(FOLDS, shuffle=True, random_state=SEED)
     gains = outcomes.gains
     for fold_in, fold_out in folds.split(outcomes.vectors):
         out = Outcomes([outcomes.rows[i] for i in fold_out], outcomes.vectors[fold_out])
         for penalty in PENALTIES:
-            head = fit_head(outcomes.vectors[fold_in], gains[fold_in], easy, hard, penalty)
+            head = fit_head(gate, fit_expert(outcomes.vectors[fold_in], gains[fold_in], penalty))
             for temperature in TEMPERATURES:
                 found = out.report(replace(head, temperature=temperature)).apgr
                 figures.setdefault((penalty, temperature), []).append(found)
@@ -186,13 +214,13 @@ def reliability(
 
 def _encode(encoder: session.SentenceEncoder, examples: Examples) -> Matrix:
     print(f"encoding {examples.name} ({len(examples.texts)} rows)")
-    return encoder.encode_many(examples.texts)
+    return encoder.states_many(examples.texts)
 
 
 def _outcomes(encoder: session.SentenceEncoder, path: Path) -> Outcomes:
     rows = read_routing_rows(path)
     print(f"encoding {path.name} ({len(rows)} rows)")
-    return Outcomes(rows, encoder.encode_many([row.text for row in rows]))
+    return Outcomes(rows, encoder.states_many([row.text for row in rows]))
 
 
 if __name__ == "__main__":

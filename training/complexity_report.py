@@ -45,9 +45,10 @@ def render(fitted: Fitted) -> str:
     parts = [
         "# Complexity head",
         "Written by `python -m training.complexity`; do not edit.",
-        f"Encoder `{fitted.encoder}`, frozen. A gate of three kinds of text (C = {fitted.gate_penalty:g}, "
-        f"temperature {chosen.temperature:g}) and an expert for questions (C = {chosen.penalty:g}); plain "
-        f"requests count as {fitted.floor:g} and assignments as {fitted.ceiling:g}. Seed {fitted.seed}.",
+        f"Encoder `{fitted.encoder}`, states of the trunk. A gate of three kinds of text "
+        f"(C = {fitted.gate_penalty:g}, temperature {chosen.temperature:g}) and an expert for questions "
+        f"(C = {chosen.penalty:g}). Plain requests count as {fitted.floor:g}, assignments as at most "
+        f"{fitted.ceiling:g}, and less the easier the expert finds them. Seed {fitted.seed}.",
         "P(strong) is the probability that the strong model's answer is the better one, equally good ones "
         "counting half. A question on which nothing is known is therefore near one half, not near zero.",
         "## Data",
@@ -78,9 +79,11 @@ def render(fitted: Fitted) -> str:
         "a check and no unseen test.",
         _cases(fitted.cases),
         "## Limits",
-        "The vector says what a text is about and of what kind it is, and little of how many steps it takes. "
-        "English only: the encoder and every set are. The outcomes are of two models of 2023; what their "
-        "successors find hard differs. Measure your own pair of models with `router-extproc eval routing`.",
+        "The states say what a text is about and of what kind it is, and little of how many steps it takes. "
+        "English above all: the base model and the sets of others are. The outcomes are of two models of "
+        "2023; "
+        "what their successors find hard differs. Measure your own pair of models with "
+        "`router-extproc eval routing`.",
     ]
     return "\n\n".join(parts) + "\n"
 

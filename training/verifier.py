@@ -24,7 +24,8 @@ from tokenizers import Tokenizer
 from router_extproc.base.errors import OperatorError
 from router_extproc.encoder import bundle, cpu, fetch, session
 from router_extproc.encoder.adapter import DOWN, UP, VERIFIER_WEIGHTS, Adapter, load_adapter, save_adapter
-from training.bert import SCALE, CrossEncoder
+from router_extproc.encoder.graph import HEAD_WEIGHT
+from training.bert import SCALE, LowRankBert
 from training.pairs import NAMES, Pair, Split, own_pairs, split
 
 SEED = 20_260
@@ -38,6 +39,8 @@ CLIP = 1.0
 MAX_SIDE = 120
 """Tokens of each text. The verifier judges pairs of up to 256 together."""
 CLS, SEP = 101, 102
+UNIT = "head"
+"""The linear unit's name in the adapter's file, `graph.HEAD_WEIGHT` and `HEAD_BIAS`."""
 THRESHOLD = 0.95
 """What the router ships with; chosen by measurement, see `reports/verifier.md`."""
 
@@ -83,7 +86,9 @@ def fit(options: argparse.Namespace) -> None:
     base = safetensors.numpy.load(fetch.read_verified(options.base, weights))
     config = next(file for file in fetch.BASE_FILES if file.name == fetch.CONFIG)
     shape = bundle.shape_of(fetch.read_verified(options.base, config))
-    model = CrossEncoder(base, shape, RANK, torch.Generator().manual_seed(SEED))
+    generator = torch.Generator().manual_seed(SEED)
+    model = LowRankBert(base, shape, RANK, generator)
+    model.add_unit(UNIT, 1, shape.dimension, generator)
     if options.start:
         before = load_adapter(options.start, fetch.BASE_REVISION)
         model.start_from({**before.factors, **before.whole})
@@ -120,7 +125,7 @@ class Tokens:
         return ids, torch.arange(ids.shape[1])[None, :] < lengths[:, None]
 
 
-def run(model: CrossEncoder, tokens: Tokens, pairs: Sequence[Pair], epochs: int, random: Random) -> None:
+def run(model: LowRankBert, tokens: Tokens, pairs: Sequence[Pair], epochs: int, random: Random) -> None:
     steps = epochs * -(-len(pairs) // BATCH)
     matrices = [tensor for tensor in model.fitted.values() if tensor.dim() > 1]
     rest = [tensor for tensor in model.fitted.values() if tensor.dim() <= 1]
@@ -135,7 +140,7 @@ def run(model: CrossEncoder, tokens: Tokens, pairs: Sequence[Pair], epochs: int,
                 group["lr"] = RATE * min(1.0, (step + 1) / (WARM_UP * steps)) * (1 - step / steps)
             sides = [(p.b, p.a) if random.random() < 0.5 else (p.a, p.b) for p in batch]
             same = torch.tensor([float(pair.same) for pair in batch])
-            loss = loss_of(model.logits(*tokens.batch(sides)), same)
+            loss = loss_of(logits(model, *tokens.batch(sides)), same)
             loss.backward()
             torch.nn.utils.clip_grad_norm_([*matrices, *rest], CLIP)
             optimiser.step()
@@ -157,7 +162,12 @@ def _batches(tokens: Tokens, pairs: Sequence[Pair], random: Random) -> Iterator[
     return iter(batches)
 
 
-def scores(model: CrossEncoder, tokens: Tokens, pairs: Sequence[Pair]) -> NDArray[np.float64]:
+def logits(model: LowRankBert, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The unit over the vector of [CLS], float32 (batch,)."""
+    return model.unit(UNIT, model.states(ids, mask)[-1][:, 0])[:, 0]
+
+
+def scores(model: LowRankBert, tokens: Tokens, pairs: Sequence[Pair]) -> NDArray[np.float64]:
     """The logit of each pair, b asked where a is held."""
     found = np.zeros(len(pairs))
     order = sorted(range(len(pairs)), key=lambda place: tokens.length(pairs[place]))
@@ -165,7 +175,7 @@ def scores(model: CrossEncoder, tokens: Tokens, pairs: Sequence[Pair]) -> NDArra
         for start in range(0, len(order), 2 * BATCH):
             places = order[start : start + 2 * BATCH]
             sides = [(pairs[place].b, pairs[place].a) for place in places]
-            found[places] = model.logits(*tokens.batch(sides)).numpy()
+            found[places] = logits(model, *tokens.batch(sides)).numpy()
     return found
 
 
@@ -196,8 +206,9 @@ def figures(logits: NDArray[np.float64], data: Split, calibration: Calibration) 
     return "\n".join(lines)
 
 
-def _save(model: CrossEncoder, calibration: Calibration, fitted_on: str, out: Path) -> None:
+def _save(model: LowRankBert, calibration: Calibration, fitted_on: str, out: Path) -> None:
     tensors = model.tensors()
+    tensors[HEAD_WEIGHT] = tensors[HEAD_WEIGHT][0]
     factors = {name: value.astype(np.float16) for name, value in tensors.items() if name.endswith((DOWN, UP))}
     adapter = Adapter(
         base_revision=fetch.BASE_REVISION,
