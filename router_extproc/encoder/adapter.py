@@ -7,9 +7,10 @@ which takes 2 % of the space; biases, layer norms and the linear unit are stored
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -51,31 +52,42 @@ class Adapter:
     whole: Mapping[str, NDArray[np.float32]] = field(repr=False)
 
     def weights(self, base: Weights) -> dict[str, NDArray[np.float32]]:
-        """The verifier's weights, `build_verifier`'s input. Raises ModelError where a tensor does not fit.
-
-        The products are summed in a fixed order with nothing but elementwise arithmetic, so that the result
-        has the same bytes on every machine.
-        """
-        merged = dict(base)
-        for name in self._changed():
-            down, up = (self.factors[name + part].astype(np.float64) for part in (DOWN, UP))
-            matrix = merged.get(name + ".weight")
-            if matrix is None or matrix.shape != (up.shape[0], down.shape[1]):
-                raise ModelError(f"verifier weights: {name} is not a matrix of the base model; {AGAIN}")
-            change = np.zeros(matrix.shape)
-            for column, row in zip(up.T, down, strict=True):
-                change += column[:, np.newaxis] * row
-            merged[name + ".weight"] = (matrix + self.scale * change).astype(np.float32)
-        for name, value in self.whole.items():
-            if name not in (HEAD_WEIGHT, HEAD_BIAS) and (name not in base or base[name].shape != value.shape):
-                raise ModelError(f"verifier weights: {name} is not of the base model; {AGAIN}")
-            merged[name] = value
+        """The verifier's weights, `build_verifier`'s input. Raises ModelError where a tensor does not fit."""
+        own = (HEAD_WEIGHT, HEAD_BIAS)
+        merged = changed(base, self.factors, self.whole, self.scale, own, "verifier weights")
         merged[HEAD_WEIGHT] = (self.whole[HEAD_WEIGHT] / self.temperature).astype(np.float32)
         merged[HEAD_BIAS] = (self.whole[HEAD_BIAS] / self.temperature + self.shift).astype(np.float32)
         return merged
 
-    def _changed(self) -> list[str]:
-        return sorted(name.removesuffix(DOWN) for name in self.factors if name.endswith(DOWN))
+
+def changed(
+    base: Weights,
+    factors: Mapping[str, NDArray[np.float16]],
+    whole: Mapping[str, NDArray[np.float32]],
+    scale: float,
+    own: Collection[str],
+    what: str,
+) -> dict[str, NDArray[np.float32]]:
+    """`base` with the low-rank changes added and the whole tensors in place; those called `own` are new.
+
+    The products are summed in a fixed order with nothing but elementwise arithmetic, so that the result has
+    the same bytes on every machine. Raises ModelError where a tensor does not fit.
+    """
+    merged = dict(base)
+    for name in sorted(each.removesuffix(DOWN) for each in factors if each.endswith(DOWN)):
+        down, up = (factors[name + part].astype(np.float64) for part in (DOWN, UP))
+        matrix = merged.get(name + ".weight")
+        if matrix is None or matrix.shape != (up.shape[0], down.shape[1]):
+            raise ModelError(f"{what}: {name} is not a matrix of the base model; {AGAIN}")
+        change = np.zeros(matrix.shape)
+        for column, row in zip(up.T, down, strict=True):
+            change += column[:, np.newaxis] * row
+        merged[name + ".weight"] = (matrix + scale * change).astype(np.float32)
+    for name, value in whole.items():
+        if name not in own and (name not in base or base[name].shape != value.shape):
+            raise ModelError(f"{what}: {name} is not of the base model; {AGAIN}")
+        merged[name] = value
+    return merged
 
 
 def save_adapter(adapter: Adapter, path: Path) -> None:
@@ -127,16 +139,26 @@ def _problem(adapter: Adapter, base_revision: str) -> str:
         return f"fitted on encoder revision {adapter.base_revision}, but the base model is {base_revision}"
     if not {HEAD_WEIGHT, HEAD_BIAS} <= adapter.whole.keys():
         return "the linear unit is missing"
-    downs = {name.removesuffix(DOWN) for name in adapter.factors if name.endswith(DOWN)}
-    ups = {name.removesuffix(UP) for name in adapter.factors if name.endswith(UP)}
-    if not downs or downs != ups:
-        return "the factors do not come in pairs"
-    if any(adapter.factors[n + DOWN].shape[0] != adapter.factors[n + UP].shape[1] for n in downs):
-        return "two factors do not have the same rank"
+    if problem := unpaired(adapter.factors):
+        return problem
     numbers = (adapter.scale, adapter.temperature, adapter.shift, adapter.threshold)
     if not np.isfinite(numbers).all() or adapter.temperature <= 0 or not 0 < adapter.threshold <= 1:
         return "the scale, temperature, shift or threshold is out of range"
-    tensors: list[NDArray[np.floating]] = [*adapter.factors.values(), *adapter.whole.values()]
-    if not all(bool(np.isfinite(tensor).all()) for tensor in tensors):
+    if not finite(adapter.factors, adapter.whole):
         return "a weight is not finite"
     return ""
+
+
+def unpaired(factors: Mapping[str, NDArray[np.float16]]) -> str:
+    """What is wrong with the factors as pairs, or an empty string."""
+    downs = {name.removesuffix(DOWN) for name in factors if name.endswith(DOWN)}
+    ups = {name.removesuffix(UP) for name in factors if name.endswith(UP)}
+    if not downs or downs != ups:
+        return "the factors do not come in pairs"
+    if any(factors[n + DOWN].shape[0] != factors[n + UP].shape[1] for n in downs):
+        return "two factors do not have the same rank"
+    return ""
+
+
+def finite(*parts: Mapping[str, NDArray[Any]]) -> bool:
+    return all(bool(np.isfinite(tensor).all()) for part in parts for tensor in part.values())

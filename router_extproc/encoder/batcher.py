@@ -6,11 +6,13 @@ keeps the event loop free (the run and the tokeniser release the interpreter's l
 Whatever waits when the thread becomes free goes to it in one hop, first come first served; nothing waits
 for a batch to fill. Within the hop each job, a text to be analysed or a pair to be compared, is run alone
 (see `session` for the figures) and answered at once; one whose caller has gone meanwhile is skipped.
+
+Only what the caller needs is run: neither the encoder nor a head on the text for an answer nobody reads.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,9 +24,13 @@ import numpy as np
 
 from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
-from router_extproc.encoder.session import Tokens
+from router_extproc.encoder.judging import Judge, judged
+from router_extproc.encoder.session import Reading, Tokens
 from router_extproc.ports import PortError
 from router_extproc.routing.analysis import Analysis, Timings
+from router_extproc.routing.compiled import Needs
+from router_extproc.screening.policy import GUARD, PII
+from router_extproc.screening.reading import Screening
 
 DRAIN_SECONDS = 5.0
 """How long `close` waits for the job that is being run: a hundred times what the longest takes."""
@@ -36,19 +42,18 @@ class Encoder(Protocol):
     @property
     def encoder(self) -> str: ...
 
+    @property
+    def dimension(self) -> int: ...
+
     def tokenise(self, text: str) -> Tokens: ...
 
-    def run(self, tokens: Tokens) -> Vector: ...
+    def run(self, tokens: Tokens) -> Reading: ...
 
 
-class Head(Protocol):
-    def probabilities(self, vector: Vector) -> Mapping[str, float]: ...
+class Guards(Protocol):
+    """What the queue needs of `screener.Screener`. Called from the worker thread."""
 
-
-class TextHead(Protocol):
-    """A judgement of the text itself. Called from the worker thread."""
-
-    def probabilities(self, text: str) -> Mapping[str, float]: ...
+    def screen_all(self, texts: Sequence[str], first: tuple[Tokens, Reading] | None = None) -> Screening: ...
 
 
 class Comparer(Protocol):
@@ -56,6 +61,10 @@ class Comparer(Protocol):
 
     def same(self, text: str, other: str) -> float | None: ...
 
+
+OnVector = Mapping[str, Judge[Vector]]
+OnText = Mapping[str, Judge[str]]
+"""Heads by name, called in the worker's thread; those "on the vector" are given all states of a pass."""
 
 T = TypeVar("T")
 
@@ -69,22 +78,37 @@ class _Waiting:
     since: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What to run for one text: the heads are those in force when it came."""
+
+    vector: bool
+    on_vector: OnVector
+    on_text: OnText
+    guards: tuple[str, ...] = ()
+    others: tuple[str, ...] = field(default=(), repr=False)
+
+
 class BatchingAnalyst:
     """Implements `ports.Analyst`. Call `start` and `close` on the event loop that serves."""
 
     def __init__(
         self,
         encoder: Encoder,
-        heads: Mapping[str, Head],
+        heads: OnVector,
         max_queue: int = 256,
         worker: Executor | None = None,
         clock: Callable[[], float] = time.perf_counter,
-        text_heads: Mapping[str, TextHead] | None = None,
+        text_heads: OnText | None = None,
         verifier: Comparer | None = None,
+        on_head_failure: Callable[[str, BaseException], None] = lambda name, error: None,
+        screener: Guards | None = None,
     ) -> None:
         """`heads` judge the vector, `text_heads` the text; no name is in both. `max_queue` bounds the jobs
         that wait or run. `worker` must run one job at a time; by default it is a thread of this object's
-        own. `clock` gives seconds, for the timings only."""
+        own. `clock` gives seconds, for the timings only. `on_head_failure` is told, in the worker's thread,
+        which head failed and how; it must not raise. Without a `screener` the guards fail where they are
+        asked."""
         self._encoder = encoder
         self._heads = heads
         self._text_heads = text_heads or {}
@@ -92,6 +116,8 @@ class BatchingAnalyst:
         self._worker = worker or ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._clock = clock
         self._verifier = verifier
+        self._on_head_failure = on_head_failure
+        self._screener = screener
         self._queue: dict[_Waiting, None] = {}
         self._running: list[_Waiting] = []
         self._pending = 0
@@ -103,11 +129,11 @@ class BatchingAnalyst:
     def encoder(self) -> str:
         return self._encoder.encoder
 
-    def add_heads(self, on_vector: Mapping[str, Head], on_text: Mapping[str, TextHead]) -> None:
+    def add_heads(self, on_vector: OnVector, on_text: OnText) -> None:
         """Judge by these too from now on; one of the same name takes the other's place."""
         self.replace_heads({**self._heads, **on_vector}, {**self._text_heads, **on_text})
 
-    def replace_heads(self, on_vector: Mapping[str, Head], on_text: Mapping[str, TextHead]) -> None:
+    def replace_heads(self, on_vector: OnVector, on_text: OnText) -> None:
         """Judge by these only from now on."""
         self._heads, self._text_heads = on_vector, on_text
 
@@ -128,10 +154,13 @@ class BatchingAnalyst:
             await asyncio.wait({self._serving}, timeout=DRAIN_SECONDS)
         self._worker.shutdown(wait=False, cancel_futures=True)
 
-    async def analyse(self, text: str) -> Analysis:
+    async def analyse(self, text: str, needs: Needs | None = None, others: Sequence[str] = ()) -> Analysis:
         """Raises PortError: OVERLOADED at once when the queue is full, UNAVAILABLE before `start` and
         after `close`, INVALID when the encoder gives no usable vector. Safe to cancel."""
-        return await self._wait(partial(self._analyse, text))
+        wanted = self._wanted(needs, others)
+        if not wanted.vector and not wanted.on_text:
+            return self._unseen({}, Timings(), ())
+        return await self._wait(partial(self._analyse, text, wanted))
 
     async def same(self, text: str, other: str) -> float | None:
         """Raises PortError as `analyse` does: INVALID when the verifier gives no probability, UNAVAILABLE
@@ -186,18 +215,33 @@ class BatchingAnalyst:
             raise PortError(Failure.INVALID, "the verifier gave something that is no probability")
         return probability
 
-    def _analyse(self, text: str, since: float) -> Analysis:
+    def _wanted(self, needs: Needs | None, others: Sequence[str]) -> "_Wanted":
+        """The heads on the states cost microseconds: where there is a pass, all of them are asked."""
+        if needs is None:
+            guards: tuple[str, ...] = () if self._screener is None else (GUARD, PII)
+            return _Wanted(True, self._heads, self._text_heads, guards, tuple(others))
+        on_text = {name: head for name, head in self._text_heads.items() if name in needs.heads}
+        guards = tuple(name for name, asked in ((GUARD, needs.guard), (PII, needs.pii)) if asked)
+        vector = bool(guards) or needs.vector or not needs.heads.isdisjoint(self._heads)
+        return _Wanted(vector, self._heads if vector else {}, on_text, guards, tuple(others))
+
+    def _analyse(self, text: str, wanted: "_Wanted", since: float) -> Analysis:
         taken = self._clock()
+        failures: dict[str, BaseException] = {}
+        if not wanted.vector:
+            said = judged(wanted.on_text, text, failures)
+            timings = Timings(queue=1e3 * (taken - since), run=1e3 * (self._clock() - taken))
+            return self._unseen(said, timings, self._told(failures))
         tokens = self._encoder.tokenise(text)
         tokenised = self._clock()
-        vector = self._encoder.run(tokens)
-        if not np.isfinite(vector).all():
+        reading = self._encoder.run(tokens)
+        if not np.isfinite(reading.states).all():
             raise PortError(Failure.INVALID, "the encoder gave a vector that is not finite")
-        heads = {name: head.probabilities(vector) for name, head in self._heads.items()}
-        heads |= {name: head.probabilities(text) for name, head in self._text_heads.items()}
+        heads = judged(wanted.on_vector, reading.states, failures) | judged(wanted.on_text, text, failures)
+        screening = self._screened(text, (tokens, reading), wanted) if wanted.guards else None
         ran = self._clock()
         return Analysis(
-            vector=vector,
+            vector=reading.vector,
             heads=heads,
             encoder=self._encoder.encoder,
             tokens=len(tokens.ids),
@@ -207,7 +251,37 @@ class BatchingAnalyst:
                 tokenise=1e3 * (tokenised - taken),
                 run=1e3 * (ran - tokenised),
             ),
+            failed=self._told(failures),
+            screening=screening,
         )
+
+    def _screened(self, text: str, first: tuple[Tokens, Reading], wanted: "_Wanted") -> Screening:
+        """A guard that fails says so in the result: what follows from that is the policy's business."""
+        screener = self._screener
+        if screener is None:
+            return Screening(failed=wanted.guards)
+        try:
+            return screener.screen_all((text, *wanted.others), first)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in the tokeniser's Rust is no Exception
+            self._told(dict.fromkeys(wanted.guards, error))
+            return Screening(failed=wanted.guards)
+
+    def _unseen(
+        self, heads: Mapping[str, Mapping[str, float]], timings: Timings, failed: tuple[str, ...]
+    ) -> Analysis:
+        """Of a text that the encoder did not see. The vector is one that every store takes."""
+        vector = np.zeros(self._encoder.dimension, np.float32)
+        vector[0] = 1.0
+        return Analysis(
+            vector, heads, self._encoder.encoder, 0, truncated=True, timings=timings, failed=failed
+        )
+
+    def _told(self, failures: Mapping[str, BaseException]) -> tuple[str, ...]:
+        for name, error in failures.items():
+            self._on_head_failure(name, error)
+        return tuple(failures)
 
 
 def _for_caller(error: BaseException) -> Exception:

@@ -24,8 +24,9 @@ from router_extproc.encoder import fetch
 from router_extproc.encoder.adapter import VERIFIER_WEIGHTS, Adapter, adapter_id, load_adapter
 from router_extproc.encoder.fetch import Say
 from router_extproc.encoder.graph import Precision, Shape, build, build_verifier
+from router_extproc.encoder.trunk import TRUNK_WEIGHTS, Trunk, load_trunk
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 VERIFIER = "verifier.onnx"
@@ -39,9 +40,9 @@ REBUILD = "build it again with `router-extproc models build`"
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """`manifest.json`. `files` maps each file's name to its SHA-256; `verifier` is that of the weights which
-    the verifier was built from; `builders` names the versions of the libraries that made it, for support: the
-    bytes do not depend on them."""
+    """`manifest.json`. `files` maps each file's name to its SHA-256; `verifier` and `trunk` are those of
+    the weights which the verifier and the trunk were built from, `types` what the tagger knows; `builders`
+    names the versions of the libraries that made it, for support: the bytes do not depend on them."""
 
     format: int
     encoder: str
@@ -53,12 +54,15 @@ class Manifest:
     files: Mapping[str, str]
     builders: Mapping[str, str]
     verifier: str = ""
+    trunk: str = ""
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A verified bundle. Equal `encoder` (`[a-z0-9-]`, at most 26 characters) means equal vectors, and equal
-    `verifier` that it was built from the same weights."""
+    `verifier` that it was built from the same weights. `types` are those of personal data that the tagger
+    knows, in the order of its rows."""
 
     folder: Path
     encoder: str
@@ -66,6 +70,7 @@ class Bundle:
     base_revision: str
     dimension: int
     max_positions: int
+    types: tuple[str, ...] = ()
 
     @property
     def model(self) -> Path:
@@ -115,6 +120,7 @@ def build_bundle(source: Path, target: Path, say: Say, precision: Precision = Pr
     """
     base = {file.name: fetch.read_verified(source, file) for file in fetch.BASE_FILES}
     adapter = load_adapter(VERIFIER_WEIGHTS, fetch.BASE_REVISION)
+    trunk = load_trunk(TRUNK_WEIGHTS, fetch.BASE_REVISION)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -122,7 +128,7 @@ def build_bundle(source: Path, target: Path, say: Say, precision: Precision = Pr
         raise ModelError(f"{target.parent}: cannot write the bundle here ({error.strerror})") from None
     try:
         say(f"building the {precision} graphs")
-        _write(work, base, adapter, precision)
+        _write(work, base, trunk, adapter, precision)
         # Checked before it is placed: at the target another build may be taking its place by then.
         bundle = replace(load_bundle(work), folder=target)
         say(f"placing the bundle in {target}")
@@ -135,17 +141,19 @@ def build_bundle(source: Path, target: Path, say: Say, precision: Precision = Pr
     return bundle
 
 
-def _write(folder: Path, base: Mapping[str, bytes], adapter: Adapter, precision: Precision) -> None:
+def _write(
+    folder: Path, base: Mapping[str, bytes], trunk: Trunk, adapter: Adapter, precision: Precision
+) -> None:
     config = msgspec.json.decode(base[fetch.CONFIG], type=_Config)
     shape = shape_of(base[fetch.CONFIG])
     weights = safetensors.numpy.load(base[fetch.WEIGHTS])
-    graph = build(weights, shape, precision)
+    graph = build(trunk.weights(weights), shape, precision)
     (folder / MODEL).write_bytes(graph.SerializeToString(deterministic=True))
     graph = build_verifier(adapter.weights(weights), shape, precision)
     (folder / VERIFIER).write_bytes(graph.SerializeToString(deterministic=True))
     for name in COPIED:
         (folder / name).write_bytes(base[name])
-    write_manifest(folder, precision, config.hidden_size, config.max_position_embeddings)
+    write_manifest(folder, precision, config.hidden_size, config.max_position_embeddings, trunk.types)
 
 
 def shape_of(config: bytes) -> Shape:
@@ -154,7 +162,9 @@ def shape_of(config: bytes) -> Shape:
     return Shape(found.hidden_size, found.num_hidden_layers, found.num_attention_heads, found.layer_norm_eps)
 
 
-def write_manifest(folder: Path, precision: Precision, dimension: int, max_positions: int) -> None:
+def write_manifest(
+    folder: Path, precision: Precision, dimension: int, max_positions: int, types: tuple[str, ...] = ()
+) -> None:
     """Seal `folder`, which holds all of `FILES`: record their checksums and the identity they give."""
     files = {name: _sha256(folder / name) for name in FILES}
     manifest = Manifest(
@@ -168,6 +178,8 @@ def write_manifest(folder: Path, precision: Precision, dimension: int, max_posit
         files=files,
         builders={"onnx": onnx.__version__, "onnxruntime": onnxruntime.__version__},
         verifier=adapter_id(VERIFIER_WEIGHTS),
+        trunk=adapter_id(TRUNK_WEIGHTS),
+        types=types,
     )
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=2) + "\n", encoding="utf-8")
 
@@ -209,6 +221,8 @@ def load_bundle(folder: Path) -> Bundle:
             raise ModelError(f"{folder / name}: the checksum is not the manifest's; {REBUILD}")
     if manifest.verifier != adapter_id(VERIFIER_WEIGHTS):
         raise ModelError(f"{folder}: the bundle was made with another verifier; {REBUILD}")
+    if manifest.trunk != adapter_id(TRUNK_WEIGHTS):
+        raise ModelError(f"{folder}: the bundle was made with another trunk; {REBUILD}")
     if manifest.encoder != encoder_id(manifest.files):
         raise ModelError(f"{folder / MANIFEST}: the identity does not follow from the files; {REBUILD}")
     return Bundle(
@@ -218,6 +232,7 @@ def load_bundle(folder: Path) -> Bundle:
         base_revision=manifest.base_revision,
         dimension=manifest.dimension,
         max_positions=manifest.max_positions,
+        types=manifest.types,
     )
 
 

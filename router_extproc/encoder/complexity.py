@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from router_extproc.base.errors import ModelError
 from router_extproc.base.vector import Vector
+from router_extproc.encoder.heads import Reads
 
 COMPLEXITY_WEIGHTS = Path(__file__).parent / "weights" / "complexity.safetensors"
 """The shipped head. `training/reports/complexity.md` says how it was fitted and what it reaches."""
@@ -33,12 +34,14 @@ KINDS = ("request", "question", "assignment")
 
 @dataclass(frozen=True, slots=True)
 class GatedHead:
-    """P(strong) = g[0] floor + g[1] sigmoid(expert @ vector + offset) + g[2] ceiling, where g is
-    softmax((gate @ vector + bias) / temperature), in the order of KINDS.
+    """P(strong) = g[0] floor + g[1] e + g[2] (ceiling - span (1 - e)), where e is
+    sigmoid(expert @ read + offset), g is softmax((gate @ read + bias) / temperature) in the order of KINDS,
+    and `read` is the part of the states that it `reads`. The expert has a say among assignments too: of two
+    of them, one is the harder.
 
     P(strong) is the probability that the strong model's answer is the better one, equally good ones counting
-    half. `gate` is (3, dimension), `bias` (3,), `expert` (dimension,), all float32; `floor < ceiling` in
-    [0, 1]. `base_revision` names the encoder's weights the head was fitted on.
+    half. `gate` is (3, width of that part), `bias` (3,), `expert` (width,), all float32; `floor`, `ceiling -
+    span` and `ceiling` ascend in [0, 1]. `base_revision` names the encoder's weights the head was fitted on.
     """
 
     gate: NDArray[np.float32] = field(repr=False)
@@ -48,31 +51,36 @@ class GatedHead:
     temperature: float
     floor: float
     ceiling: float
+    span: float
     base_revision: str
+    dimension: int
+    reads: Reads = Reads.SENTENCE
 
     @property
     def labels(self) -> tuple[str, ...]:
         return LABELS
 
-    def probabilities(self, vector: Vector) -> Mapping[str, float]:
+    def probabilities(self, states: Vector) -> Mapping[str, float]:
         """`strong` and `weak`; in [0, 1], summing to 1."""
-        strong = float(self.strong(vector[np.newaxis])[0])
+        strong = float(self.strong(states[np.newaxis])[0])
         return {STRONG: strong, WEAK: 1.0 - strong}
 
-    def strong(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """P(strong) of many: (n, dimension) to (n,)."""
-        logits = (vectors @ self.gate.T + self.bias).astype(np.float64) / self.temperature
+    def strong(self, states: NDArray[np.float32]) -> NDArray[np.float64]:
+        """P(strong) of many: (n, width of the states) to (n,)."""
+        read = self.reads.of(states, self.dimension)
+        logits = (read @ self.gate.T + self.bias).astype(np.float64) / self.temperature
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         shares = powers / powers.sum(axis=1, keepdims=True)
-        question = (vectors @ self.expert).astype(np.float64) + self.offset
+        question = (read @ self.expert).astype(np.float64) + self.offset
         # tanh is the sigmoid that cannot overflow.
-        experts = (self.floor, 0.5 * (1.0 + np.tanh(0.5 * question)), self.ceiling)
-        mixed: NDArray[np.float64] = sum(shares[:, i] * expert for i, expert in enumerate(experts))
+        expert = 0.5 * (1.0 + np.tanh(0.5 * question))
+        experts = (self.floor, expert, self.ceiling - self.span * (1.0 - expert))
+        mixed: NDArray[np.float64] = sum(shares[:, i] * each for i, each in enumerate(experts))
         return mixed
 
     def as_bytes(self) -> bytes:
         """Everything that decides what the head says: equal heads have equal bytes."""
-        numbers = repr((self.offset, self.temperature, self.floor, self.ceiling)).encode()
+        numbers = repr((self.offset, self.temperature, self.floor, self.ceiling, self.span)).encode()
         return b"\0".join((numbers, self.gate.tobytes(), self.bias.tobytes(), self.expert.tobytes()))
 
 
@@ -83,8 +91,13 @@ def save_complexity(head: GatedHead, path: Path) -> None:
         "temperature": head.temperature,
         "floor": head.floor,
         "ceiling": head.ceiling,
+        "span": head.span,
     }
-    metadata = {"numbers": json.dumps(numbers), "base_revision": head.base_revision}
+    metadata = {
+        "numbers": json.dumps(numbers),
+        "base_revision": head.base_revision,
+        "reads": head.reads.value,
+    }
     tensors = {"gate": head.gate, "bias": head.bias, "expert": head.expert}
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
     path.write_bytes(safetensors.numpy.save(contiguous, metadata=metadata))
@@ -105,7 +118,10 @@ def load_complexity(path: Path, base_revision: str, dimension: int) -> GatedHead
             temperature=float(numbers["temperature"]),
             floor=float(numbers["floor"]),
             ceiling=float(numbers["ceiling"]),
+            span=float(numbers["span"]),
             base_revision=metadata["base_revision"],
+            dimension=dimension,
+            reads=Reads(metadata.get("reads", Reads.SENTENCE)),
         )
     except (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(
@@ -120,7 +136,8 @@ def _problem(head: GatedHead, base_revision: str, dimension: int) -> str:
     """What is wrong with `head`, or an empty string."""
     tensors = (head.gate, head.bias, head.expert)
     kinds = len(KINDS)
-    if tuple(tensor.shape for tensor in tensors) != ((kinds, dimension), (kinds,), (dimension,)):
+    width = head.reads.width(dimension)
+    if tuple(tensor.shape for tensor in tensors) != ((kinds, width), (kinds,), (width,)):
         return f"the shapes are not those of {kinds} kinds of text in {dimension} dimensions"
     if any(tensor.dtype != np.float32 for tensor in tensors):
         return "the weights are not float32"
@@ -128,8 +145,8 @@ def _problem(head: GatedHead, base_revision: str, dimension: int) -> str:
         return "a weight is not finite"
     if not (np.isfinite(head.temperature) and head.temperature > 0):
         return "the temperature is not positive"
-    if not 0 <= head.floor < head.ceiling <= 1:
-        return "the floor and the ceiling are not two probabilities in ascending order"
+    if not 0 <= head.floor < head.ceiling - head.span <= head.ceiling <= 1:
+        return "the floor and the ceiling less the span are not two probabilities in ascending order"
     if head.base_revision != base_revision:
         return f"fitted on encoder revision {head.base_revision}, but the bundle has {base_revision}"
     return ""

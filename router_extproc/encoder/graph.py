@@ -8,7 +8,7 @@ The operators of domain `com.microsoft` are onnxruntime's fused ones, documented
 Architecture: Devlin et al. 2019 (BERT); pooling: Reimers and Gurevych 2019 (masked mean, unit length).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -28,10 +28,19 @@ IR_VERSION = 9
 INPUT_IDS = "input_ids"
 ATTENTION_MASK = "attention_mask"
 SENTENCE = "sentence"
+FEATURES = "features"
+TAGS = "tags"
 SAME = "same"
 HEAD_WEIGHT = "head.weight"
 HEAD_BIAS = "head.bias"
 """The verifier's linear unit among its weights: (dimension,) and (1,)."""
+
+TAGGER_WEIGHT = "pii.weight"
+TAGGER_BIAS = "pii.bias"
+"""The tagger's linear unit among the trunk's weights: (tags, dimension) and (tags,)."""
+
+READ = (3, 4, 5, 6)
+"""The layers, counted from 1, whose mean states are the features; the last one's [CLS] follows them."""
 
 WEIGHT_LEVELS = 64
 """Largest magnitude of a quantised weight. On processors without VNNI, onnxruntime multiplies unsigned by
@@ -74,14 +83,20 @@ def quantise(
 
 
 def build(weights: Weights, shape: Shape, precision: Precision) -> onnx.ModelProto:
-    """The whole encoder: int64 `input_ids` and `attention_mask` (batch, sequence), in that order, to
-    float32 `sentence` (batch, dimension), unit length. Masked positions have no influence.
+    """The whole trunk: int64 `input_ids` and `attention_mask` (batch, sequence), in that order, to float32
+    `sentence` (batch, dimension), unit length; `features` (batch, (layers read + 1) x dimension), what linear
+    heads read; and `tags` (batch, sequence, tags), logits. Masked positions have no influence.
 
     Raises ModelError naming the first tensor that is missing.
     """
     graph = _Graph(weights, shape, precision)
-    graph.mean_pooling(graph.token_vectors())
-    return graph.model("sentence-encoder", SENTENCE, shape.dimension)
+    states = graph.states()
+    graph.pool(states)
+    graph.tag(states[-1])
+    features = (len(graph.read) + 1) * shape.dimension
+    tags = graph.weight(TAGGER_BIAS).shape[0]
+    outputs = ((SENTENCE, (shape.dimension,)), (FEATURES, (features,)), (TAGS, ("sequence", tags)))
+    return graph.model("trunk", outputs)
 
 
 def build_verifier(weights: Weights, shape: Shape, precision: Precision) -> onnx.ModelProto:
@@ -91,8 +106,8 @@ def build_verifier(weights: Weights, shape: Shape, precision: Precision) -> onnx
     Raises ModelError naming the first tensor that is missing.
     """
     graph = _Graph(weights, shape, precision)
-    graph.first_token(graph.token_vectors())
-    return graph.model("verifier", SAME, 1)
+    graph.first_token(graph.states()[-1])
+    return graph.model("verifier", ((SAME, (1,)),))
 
 
 @dataclass(slots=True)
@@ -125,14 +140,19 @@ class _Graph:
         )
         return output
 
-    def token_vectors(self) -> str:
-        """The last layer's output, (batch, sequence, dimension)."""
+    @property
+    def read(self) -> tuple[int, ...]:
+        """Of a smaller model than the shipped one, the layers that it has."""
+        return tuple(layer for layer in READ if layer <= self.shape.layers)
+
+    def states(self) -> list[str]:
+        """Every layer's output, (batch, sequence, dimension), the embeddings first."""
         self.add("Cast", [INPUT_IDS], "ids", to=TensorProto.INT32)
         self.add("Cast", [ATTENTION_MASK], "mask", to=TensorProto.INT32)
-        hidden = self.embeddings()
+        found = [self.embeddings()]
         for layer in range(self.shape.layers):
-            hidden = self.transformer_layer(layer, hidden)
-        return hidden
+            found.append(self.transformer_layer(layer, found[-1]))
+        return found
 
     def embeddings(self) -> str:
         """Word plus position plus segment 0, normalised. Everything is segment 0, the verifier's second text
@@ -213,13 +233,28 @@ class _Graph:
         epsilon = self.shape.epsilon
         return self.add("SkipLayerNormalization", inputs, prefix + "normal", FUSED, epsilon=epsilon)
 
-    def mean_pooling(self, hidden: str) -> None:
-        """The mask as a row vector sums the unmasked tokens; unit length makes dividing by n needless."""
+    def pool(self, states: list[str]) -> None:
+        """The mask, divided by its sum, as a row vector averages the unmasked tokens. The sentence vector is
+        the last layer's mean at unit length (Reimers and Gurevych 2019)."""
         self.add("Cast", [ATTENTION_MASK], "mask.floats", to=TensorProto.FLOAT)
-        self.add("Unsqueeze", ["mask.floats", "one"], "mask.row")
-        self.add("MatMul", ["mask.row", hidden], "sum.row")
-        self.add("Squeeze", ["sum.row", "one"], "sum")
-        self.add("LpNormalization", ["sum"], SENTENCE, axis=-1, p=2)
+        self.add("ReduceSum", ["mask.floats", "one"], "mask.sum", keepdims=1)
+        self.add("Div", ["mask.floats", "mask.sum"], "mask.shares")
+        self.add("Unsqueeze", ["mask.shares", "one"], "mask.row")
+        means = [self._mean(states[layer], layer) for layer in sorted({*self.read, self.shape.layers})]
+        self.add("LpNormalization", [means[-1]], SENTENCE, axis=-1, p=2)
+        self.add("Gather", [states[-1], "zero"], "first.row", axis=1)
+        self.add("Squeeze", ["first.row", "one"], "first")
+        self.add("Concat", [*means[: len(self.read)], "first"], FEATURES, axis=1)
+
+    def _mean(self, state: str, layer: int) -> str:
+        self.add("MatMul", ["mask.row", state], f"mean.row.{layer}")
+        return self.add("Squeeze", [f"mean.row.{layer}", "one"], f"mean.{layer}")
+
+    def tag(self, state: str) -> None:
+        """A linear unit over every token, in floats."""
+        weight = self.constant(TAGGER_WEIGHT, self.weight(TAGGER_WEIGHT).T)
+        self.add("MatMul", [state, weight], "tags.product")
+        self.add("Add", ["tags.product", self.named(TAGGER_BIAS)], TAGS)
 
     def first_token(self, hidden: str) -> None:
         """A linear unit over the vector of [CLS], and the logistic function. It stays in floats: it is one
@@ -231,12 +266,15 @@ class _Graph:
         self.add("Add", ["first.product", self.named(HEAD_BIAS)], "logit")
         self.add("Sigmoid", ["logit"], SAME)
 
-    def model(self, name: str, output: str, width: int) -> onnx.ModelProto:
+    def model(self, name: str, given: Sequence[tuple[str, tuple[str | int, ...]]]) -> onnx.ModelProto:
+        """`given` are the outputs and their shapes after the batch."""
         inputs = [
             helper.make_tensor_value_info(each, TensorProto.INT64, ["batch", "sequence"])
             for each in (INPUT_IDS, ATTENTION_MASK)
         ]
-        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["batch", width])]
+        outputs = [
+            helper.make_tensor_value_info(each, TensorProto.FLOAT, ["batch", *sizes]) for each, sizes in given
+        ]
         graph = helper.make_graph(self.nodes, name, inputs, outputs, self.initialisers)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)]
         return helper.make_model(

@@ -7,6 +7,7 @@ nor of what the labels lead to. A head costs a few microseconds, so one encoder 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,37 @@ from numpy.typing import NDArray
 
 from router_extproc.base.errors import ModelError
 from router_extproc.base.vector import Vector
+from router_extproc.encoder.graph import READ
 
 DOMAIN_WEIGHTS = Path(__file__).parent / "weights" / "domain.safetensors"
 """The shipped domain head: 14 categories of MMLU-Pro. `training/README.md` says how it was fitted."""
 
 
+GUARD_WEIGHTS = Path(__file__).parent / "weights" / "guard.safetensors"
+"""The shipped guard: innocent texts and attacks on an assistant's instructions."""
+
+
+class Reads(StrEnum):
+    """Which part of `session.Reading.states` a head reads."""
+
+    SENTENCE = "sentence"
+    FEATURES = "features"
+
+    def of(self, states: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
+        """The columns of (..., width)."""
+        return states[..., :dimension] if self is Reads.SENTENCE else states[..., dimension:]
+
+    def width(self, dimension: int) -> int:
+        return dimension if self is Reads.SENTENCE else (len(READ) + 1) * dimension
+
+
 @dataclass(frozen=True, slots=True)
 class LinearHead:
-    """softmax((weight @ vector + bias) / temperature).
+    """softmax((weight @ read + bias) / temperature), where `read` is the part of the states that it `reads`.
 
-    `weight` is (labels, dimension), `bias` (labels,), both float32. `temperature` was fitted on held-out
-    folds so that a probability means what it says (Guo et al. 2017). `base_revision` names the encoder's
-    weights the head was fitted on.
+    `weight` is (labels, width of that part), `bias` (labels,), both float32; `dimension` is the sentence
+    vector's. `temperature` was fitted on held-out folds so that a probability means what it says (Guo et al.
+    2017). `base_revision` names the encoder's weights the head was fitted on.
     """
 
     labels: tuple[str, ...]
@@ -35,10 +55,12 @@ class LinearHead:
     bias: NDArray[np.float32] = field(repr=False)
     temperature: float
     base_revision: str
+    dimension: int
+    reads: Reads = Reads.SENTENCE
 
-    def probabilities(self, vector: Vector) -> Mapping[str, float]:
+    def probabilities(self, states: Vector) -> Mapping[str, float]:
         """Label to probability, in the order of `labels`; in [0, 1], summing to 1."""
-        return dict(zip(self.labels, self.rows(vector[np.newaxis])[0].tolist(), strict=True))
+        return dict(zip(self.labels, self.rows(states[np.newaxis])[0].tolist(), strict=True))
 
     def as_bytes(self) -> bytes:
         """Everything that decides what the head says: equal heads have equal bytes."""
@@ -47,9 +69,10 @@ class LinearHead:
             (json.dumps(self.labels).encode(), temperature, self.weight.tobytes(), self.bias.tobytes())
         )
 
-    def rows(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probabilities of many: (n, dimension) to (n, labels)."""
-        logits = (vectors @ self.weight.T + self.bias).astype(np.float64) / self.temperature
+    def rows(self, states: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probabilities of many: (n, width of the states) to (n, labels)."""
+        read = self.reads.of(states, self.dimension)
+        logits = (read @ self.weight.T + self.bias).astype(np.float64) / self.temperature
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return result
@@ -61,6 +84,7 @@ def save_head(head: LinearHead, path: Path) -> None:
         "labels": json.dumps(head.labels),
         "temperature": repr(head.temperature),
         "base_revision": head.base_revision,
+        "reads": head.reads.value,
     }
     # The library writes an array's memory as it lies, and scikit-learn's weights lie column by column.
     tensors = {"bias": np.ascontiguousarray(head.bias), "weight": np.ascontiguousarray(head.weight)}
@@ -79,11 +103,13 @@ def load_head(path: Path, base_revision: str, dimension: int) -> LinearHead:
             bias=bias,
             temperature=float(metadata["temperature"]),
             base_revision=metadata["base_revision"],
+            dimension=dimension,
+            reads=Reads(metadata.get("reads", Reads.SENTENCE)),
         )
     except (OSError, safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: not a head's weights ({error}); install the package again") from None
     if problem := _problem(head, base_revision, dimension):
-        raise ModelError(f"{path}: {problem}; fit it again with `python -m training.domain`")
+        raise ModelError(f"{path}: {problem}; fit it again with `make train`")
     return head
 
 
@@ -92,7 +118,8 @@ def _problem(head: LinearHead, base_revision: str, dimension: int) -> str:
     count = len(head.labels)
     if count < 2 or len(set(head.labels)) != count or not all(isinstance(x, str) and x for x in head.labels):
         return "the labels are not two or more different names"
-    if head.weight.shape != (count, dimension) or head.bias.shape != (count,):
+    width = head.reads.width(dimension)
+    if head.weight.shape != (count, width) or head.bias.shape != (count,):
         return f"the shapes {head.weight.shape} and {head.bias.shape} are not those of {count} labels"
     if head.weight.dtype != np.float32 or head.bias.dtype != np.float32:
         return "the weights are not float32"

@@ -28,12 +28,12 @@ Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 
 
 class VectorHead(Protocol):
-    """A judgement of the sentence vector: microseconds."""
+    """A judgement of a pass's states, the sentence vector and what follows it: microseconds."""
 
     @property
     def labels(self) -> tuple[str, ...]: ...
 
-    def probabilities(self, vector: Vector) -> Mapping[str, float]: ...
+    def probabilities(self, states: Vector, /) -> Mapping[str, float]: ...
 
     def as_bytes(self) -> bytes: ...
 

@@ -44,9 +44,12 @@ class PrototypeHead:
     def labels(self) -> tuple[str, ...]:
         return (*self.classes, NONE)
 
-    def probabilities(self, vector: Vector) -> Mapping[str, float]:
-        """Class to probability, in the order of `classes`, then NONE; in [0, 1], summing to 1."""
-        nearest = [float((examples @ vector).max()) for examples in self.classes.values()]
+    def probabilities(self, states: Vector) -> Mapping[str, float]:
+        """Class to probability, in the order of `classes`, then NONE; in [0, 1], summing to 1. The sentence
+        vector comes first in `states`, and nothing else is read."""
+        nearest = [
+            float((examples @ states[: examples.shape[1]]).max()) for examples in self.classes.values()
+        ]
         logits = np.array([*nearest, NONE_SIMILARITY], dtype=np.float64) / TEMPERATURE
         powers = np.exp(logits - logits.max())
         return dict(zip(self.labels, (powers / powers.sum()).tolist(), strict=True))

@@ -22,11 +22,15 @@ from tokenizers import Tokenizer
 from router_extproc.base.errors import ModelError
 from router_extproc.base.vector import Vector
 from router_extproc.encoder.bundle import REBUILD, Bundle
-from router_extproc.encoder.graph import ATTENTION_MASK, INPUT_IDS, SENTENCE
+from router_extproc.encoder.graph import ATTENTION_MASK, FEATURES, INPUT_IDS, SENTENCE, TAGS
 
 CHARACTERS_PER_TOKEN = 20
 """A text is cut to this many characters per token of the window before it is tokenised, so that a prompt
 of a megabyte costs as little as one that fills the window. English has about 4.5."""
+
+OVERLAP = 64
+"""Tokens that two windows of a long text share: an attack or a name on their border is whole in one of
+them."""
 
 TOLERANCE = 1e-3
 
@@ -41,10 +45,26 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """A tokenised text. `truncated`: the text went on."""
+    """A tokenised window of a text. `truncated`: the text went on. `offsets` are the characters of each token
+    in the text, end excluded, (0, 0) for special tokens; empty where nobody asked."""
 
     ids: tuple[int, ...] = field(repr=False)
     truncated: bool
+    offsets: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one pass says of a window. `states`, (width,), holds the sentence vector and then the features
+    that heads read; `tags`, (tokens, tags), are logits."""
+
+    states: Vector = field(repr=False)
+    tags: NDArray[np.float32] = field(repr=False)
+    dimension: int
+
+    @property
+    def vector(self) -> Vector:
+        return self.states[: self.dimension]
 
 
 class SentenceEncoder:
@@ -63,7 +83,7 @@ class SentenceEncoder:
         self.max_tokens = options.max_tokens
         self._max_characters = options.max_tokens * CHARACTERS_PER_TOKEN
         self._tokeniser = load_tokeniser(bundle)
-        self._tokeniser.enable_truncation(options.max_tokens)
+        self._tokeniser.enable_truncation(options.max_tokens, stride=min(OVERLAP, options.max_tokens // 4))
         self._session = load_session(bundle.model, options.threads)
 
     def tokenise(self, text: str) -> Tokens:
@@ -73,18 +93,32 @@ class SentenceEncoder:
         truncated = len(cut) < len(text) or len(encoding.overflowing) > 0
         return Tokens(ids=tuple(encoding.ids), truncated=truncated)
 
-    def run(self, tokens: Tokens) -> Vector:
-        """The sentence vector, shape (dimension,), unit length. Equal tokens give equal vectors.
+    def windows(self, text: str) -> list[Tokens]:
+        """All of `text` in windows that overlap, the first as `tokenise` has it, with offsets. The cost is
+        linear in the length of `text`: bound it."""
+        encoding = self._tokeniser.encode(without_surrogates(text))
+        parts = [encoding, *encoding.overflowing]
+        return [
+            Tokens(tuple(part.ids), place + 1 < len(parts), tuple(part.offsets))
+            for place, part in enumerate(parts)
+        ]
+
+    def run(self, tokens: Tokens) -> Reading:
+        """One pass over a window; the sentence vector has unit length. Equal tokens give equal readings.
 
         An exception of onnxruntime's passes through: after the self-test it means lost memory or a bug.
         """
-        ids = np.array([tokens.ids], dtype=np.int64)
-        outputs = self._session.run([SENTENCE], {INPUT_IDS: ids, ATTENTION_MASK: np.ones_like(ids)})
-        vector: Vector = outputs[0][0]
-        return vector
+        vector, features, tags = self._session.run([SENTENCE, FEATURES, TAGS], _given(tokens))
+        return Reading(np.concatenate([vector[0], features[0]]), tags[0], self.dimension)
 
     def encode(self, text: str) -> Vector:
-        return self.run(self.tokenise(text))
+        """The sentence vector, shape (dimension,), unit length: that of `run`."""
+        vector: Vector = self._session.run([SENTENCE], _given(self.tokenise(text)))[0][0]
+        return vector
+
+    def states_many(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """What heads read of each text, shape (n, width). For fitting: it blocks."""
+        return np.array([self.run(self.tokenise(text)).states for text in texts], dtype=np.float32)
 
     def encode_many(
         self, texts: Iterable[str], progress: Callable[[int], None] | None = None
@@ -99,6 +133,11 @@ class SentenceEncoder:
             if progress is not None and len(vectors) % 100 == 0:
                 progress(len(vectors))
         return np.array(vectors, dtype=np.float32).reshape(-1, self.dimension)
+
+
+def _given(tokens: Tokens) -> dict[str, NDArray[np.int64]]:
+    ids = np.array([tokens.ids], dtype=np.int64)
+    return {INPUT_IDS: ids, ATTENTION_MASK: np.ones_like(ids)}
 
 
 def open_encoder(bundle: Bundle, options: Options) -> SentenceEncoder:

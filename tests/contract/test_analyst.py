@@ -14,16 +14,34 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import safetensors.numpy
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from router_extproc.base.errors import ModelError
 from router_extproc.base.refusals import Failure
-from router_extproc.base.vector import Vector
+from router_extproc.encoder import fetch
 from router_extproc.encoder.batcher import BatchingAnalyst
-from router_extproc.encoder.bundle import FILES, MODEL, Bundle, build_bundle, load_bundle, write_manifest
-from router_extproc.encoder.graph import ATTENTION_MASK, INPUT_IDS, OPSET, SENTENCE, Precision
-from router_extproc.encoder.session import Options, SentenceEncoder, Tokens, open_encoder
+from router_extproc.encoder.bundle import (
+    FILES,
+    MODEL,
+    Bundle,
+    build_bundle,
+    load_bundle,
+    shape_of,
+    write_manifest,
+)
+from router_extproc.encoder.graph import (
+    ATTENTION_MASK,
+    INPUT_IDS,
+    OPSET,
+    SENTENCE,
+    TAGGER_BIAS,
+    TAGGER_WEIGHT,
+    Precision,
+    build,
+)
+from router_extproc.encoder.session import Options, Reading, SentenceEncoder, Tokens, open_encoder
 from router_extproc.ports import Analyst, PortError
 from tests.support.encoder import base_folder, domain_head, real_bundle, real_encoder
 
@@ -67,15 +85,25 @@ def _published() -> tuple[list[str], NDArray[np.float32]]:
     return [row["text"] for row in sentences], vectors
 
 
-def test_the_exact_graph_agrees_with_the_published_model(exact: SentenceEncoder) -> None:
+def test_the_exact_graph_of_the_base_agrees_with_the_published_model(tmp_path: Path) -> None:
+    weights, config = ((base_folder() / name).read_bytes() for name in (fetch.WEIGHTS, fetch.CONFIG))
+    tagger = {TAGGER_WEIGHT: np.zeros((1, 384), np.float32), TAGGER_BIAS: np.zeros(1, np.float32)}
+    graph = build(safetensors.numpy.load(weights) | tagger, shape_of(config), Precision.FP32)
+    base = open_encoder(_sealed(tmp_path, graph.SerializeToString()), Options())
+    texts, expected = _published()
+    assert (base.encode_many(texts) * expected).sum(axis=1).min() >= 0.9999
+
+
+def test_the_trunk_keeps_the_sentence_vectors_near_the_published_model_s(exact: SentenceEncoder) -> None:
     texts, expected = _published()
     cosines = (exact.encode_many(texts) * expected).sum(axis=1)
-    assert cosines.min() >= 0.9999
+    assert cosines.mean() >= 0.97
+    assert cosines.min() >= 0.94
 
 
-def test_the_quantised_graph_stays_close_to_the_published_model() -> None:
-    texts, expected = _published()
-    cosines = (real_encoder().encode_many(texts) * expected).sum(axis=1)
+def test_the_quantised_graph_stays_close_to_the_exact_one(exact: SentenceEncoder) -> None:
+    texts, _ = _published()
+    cosines = (real_encoder().encode_many(texts) * exact.encode_many(texts)).sum(axis=1)
     assert cosines.mean() >= 0.985
     assert cosines.min() >= 0.97
 
@@ -138,7 +166,8 @@ async def test_any_text_gets_a_unit_vector(analyst: Analyst, text: str) -> None:
     ],
 )
 def test_the_shipped_head_tells_plain_domains_apart(text: str, domain: str) -> None:
-    shares = domain_head().probabilities(real_encoder().encode(text))
+    encoder = real_encoder()
+    shares = domain_head().probabilities(encoder.run(encoder.tokenise(text)).states)
     assert max(shares, key=lambda label: shares[label]) == domain
 
 
@@ -167,6 +196,7 @@ class HeldEncoder:
     def __init__(self) -> None:
         self.entered, self.go_on = threading.Event(), threading.Event()
         self.encoder = real_encoder().encoder
+        self.dimension = real_encoder().dimension
 
     def tokenise(self, text: str) -> Tokens:
         self.entered.set()
@@ -174,7 +204,7 @@ class HeldEncoder:
             raise TimeoutError
         return real_encoder().tokenise(text)
 
-    def run(self, tokens: Tokens) -> Vector:
+    def run(self, tokens: Tokens) -> Reading:
         return real_encoder().run(tokens)
 
 

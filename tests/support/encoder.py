@@ -12,7 +12,8 @@ from pathlib import Path
 from router_extproc.base.errors import ModelError
 from router_extproc.encoder import fetch
 from router_extproc.encoder.bundle import Bundle, build_bundle, default_folder, load_bundle
-from router_extproc.encoder.heads import DOMAIN_WEIGHTS, LinearHead, load_head
+from router_extproc.encoder.heads import DOMAIN_WEIGHTS, GUARD_WEIGHTS, LinearHead, load_head
+from router_extproc.encoder.screener import Screener
 from router_extproc.encoder.session import Options, SentenceEncoder, open_encoder
 from router_extproc.encoder.verifier import CrossEncoder, open_verifier
 
@@ -61,3 +62,11 @@ def domain_head() -> LinearHead:
     """The shipped domain head."""
     bundle = real_bundle()
     return load_head(DOMAIN_WEIGHTS, bundle.base_revision, bundle.dimension)
+
+
+@functools.cache
+def real_screener() -> Screener:
+    """The shipped guards with the default budget."""
+    bundle = real_bundle()
+    guard = load_head(GUARD_WEIGHTS, bundle.base_revision, bundle.dimension)
+    return Screener(real_encoder(), guard, bundle.types)

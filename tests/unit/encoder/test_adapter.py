@@ -19,7 +19,7 @@ from router_extproc.encoder.adapter import (
 )
 from router_extproc.encoder.fetch import BASE_REVISION
 from router_extproc.encoder.graph import HEAD_BIAS, HEAD_WEIGHT
-from router_extproc.settings.schema import PairVerifier
+from router_extproc.settings.cache_schema import PairVerifier
 from tests.unit.encoder.tiny import INNER, SHAPE, tiny_weights
 
 MATRIX = "encoder.layer.0.output.dense"

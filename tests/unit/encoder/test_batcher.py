@@ -11,9 +11,11 @@ import pytest
 from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
 from router_extproc.encoder.batcher import BatchingAnalyst
-from router_extproc.encoder.session import Tokens
+from router_extproc.encoder.judging import Judge
+from router_extproc.encoder.session import Reading, Tokens
 from router_extproc.ports import PortError
 from router_extproc.routing.analysis import Analysis
+from router_extproc.routing.compiled import Needs
 
 DEADLINE = 5.0
 
@@ -51,6 +53,7 @@ class EchoEncoder:
     """A text is its own tokens. `seen` lists the texts that were run."""
 
     encoder = "echo-1"
+    dimension = 1
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -58,14 +61,15 @@ class EchoEncoder:
     def tokenise(self, text: str) -> Tokens:
         return Tokens(ids=tuple(ord(letter) for letter in text[:4]), truncated=len(text) > 4)
 
-    def run(self, tokens: Tokens) -> Vector:
+    def run(self, tokens: Tokens) -> Reading:
         text = "".join(chr(code) for code in tokens.ids)
         self.seen.append(text)
         if text == "bug":
             raise ZeroDivisionError
         if text == "rust":
             raise PanicError
-        return np.array([float("nan") if text == "nan" else 1.0], np.float32)
+        states = np.array([float("nan") if text == "nan" else 1.0], np.float32)
+        return Reading(states, np.zeros((len(text), 1), np.float32), dimension=1)
 
 
 class CertainHead:
@@ -173,6 +177,83 @@ async def test_heads_on_the_text_see_all_of_it_beside_those_on_the_vector() -> N
         worker.release()
     assert (await _answer(task)).heads == {"domain": {"yes": 1.0}, "length": {"long": 1.0}}
     await analyst.close()
+
+
+class BrokenHead:
+    """Fails as it is told to, or says `says`."""
+
+    def __init__(self, error: BaseException | None = None, **says: float) -> None:
+        self._error = error
+        self._says = says
+
+    def probabilities(self, subject: object, /) -> Mapping[str, float]:
+        if self._error is not None:
+            raise self._error
+        return self._says
+
+
+async def judged_by(
+    heads: Mapping[str, Judge[Vector]], text_heads: Mapping[str, Judge[str]], needs: Needs | None = None
+) -> tuple[Analysis, list[str], EchoEncoder]:
+    """An analysis of "hello", who was said to have failed, and the encoder."""
+    worker, model, told = ManualWorker(), EchoEncoder(), list[str]()
+
+    def failed(name: str, error: BaseException) -> None:
+        told.append(f"{name} {type(error).__name__}")
+
+    analyst = BatchingAnalyst(model, heads, 8, worker, text_heads=text_heads, on_head_failure=failed)
+    await analyst.start()
+    task = asyncio.create_task(analyst.analyse("hello", needs))
+    await asyncio.sleep(0)
+    if not task.done():
+        async with asyncio.timeout(DEADLINE):
+            await worker.submitted.wait()
+            worker.release()
+    analysis = await _answer(task)
+    await analyst.close()
+    return analysis, told, model
+
+
+@pytest.mark.parametrize(
+    ("broken", "error"),
+    [
+        (BrokenHead(ZeroDivisionError()), "ZeroDivisionError"),
+        (BrokenHead(PanicError()), "PanicError"),
+        (BrokenHead(yes=float("nan")), "NotProbabilitiesError"),
+        (BrokenHead(yes=1.5), "NotProbabilitiesError"),
+    ],
+)
+async def test_a_head_that_fails_leaves_the_others_standing(broken: BrokenHead, error: str) -> None:
+    on_vector: dict[str, Judge[Vector]] = {"complexity": broken, "domain": CertainHead()}
+    analysis, told, _ = await judged_by(on_vector, {"language": broken, "length": LengthHead()})
+    assert analysis.heads == {"domain": {"yes": 1.0}, "length": {"long": 1.0}}
+    assert analysis.failed == ("complexity", "language")
+    assert told == [f"complexity {error}", f"language {error}"]
+    assert analysis.encoded
+
+
+HEADS = {"domain": CertainHead(), "complexity": CertainHead()}
+TEXT_HEADS = {"length": LengthHead(), "language": LengthHead()}
+
+
+@pytest.mark.parametrize(
+    ("needs", "encoded", "said"),
+    [
+        (None, True, {"domain", "complexity", "length", "language"}),
+        (Needs(), False, set()),
+        (Needs(heads=frozenset({"length"})), False, {"length"}),
+        (Needs(heads=frozenset({"unknown"})), False, set()),
+        (Needs(vector=True), True, {"domain", "complexity"}),
+        (Needs(heads=frozenset({"domain", "language"})), True, {"domain", "complexity", "language"}),
+    ],
+)
+async def test_only_what_is_needed_is_run(needs: Needs | None, encoded: bool, said: set[str]) -> None:
+    analysis, told, model = await judged_by(HEADS, TEXT_HEADS, needs)
+    assert (set(analysis.heads), told) == (said, [])
+    assert (analysis.encoded, bool(model.seen)) == (encoded, encoded)
+    assert np.linalg.norm(analysis.vector) == 1.0
+    # What the encoder did not see must not be found by meaning.
+    assert analysis.truncated
 
 
 async def test_what_waits_is_served_in_order_of_arrival_in_one_hop() -> None:

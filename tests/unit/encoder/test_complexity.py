@@ -17,7 +17,9 @@ HEAD = GatedHead(
     temperature=0.5,
     floor=0.1,
     ceiling=0.9,
+    span=0.2,
     base_revision="r1",
+    dimension=2,
 )
 
 
@@ -27,7 +29,9 @@ def test_the_probability_is_the_mean_of_the_experts_weighted_by_the_gate() -> No
     question = 1 / (1 + np.exp(-(2 * 0.6 - 0.8 + 0.25)))
     found = HEAD.probabilities(np.array([0.6, 0.8], np.float32))
     assert list(found) == ["strong", "weak"]
-    assert found["strong"] == pytest.approx(gate[0] * 0.1 + gate[1] * question + gate[2] * 0.9)
+    assert found["strong"] == pytest.approx(
+        gate[0] * 0.1 + gate[1] * question + gate[2] * (0.9 - 0.2 * (1 - question))
+    )
     assert found["weak"] == pytest.approx(1 - found["strong"])
 
 

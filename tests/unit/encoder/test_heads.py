@@ -16,6 +16,7 @@ HEAD = LinearHead(
     bias=np.array([0, 0, 0.5], np.float32),
     temperature=0.5,
     base_revision="r1",
+    dimension=2,
 )
 
 

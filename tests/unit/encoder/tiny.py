@@ -3,12 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from router_extproc.encoder.graph import Shape
+from router_extproc.encoder.graph import TAGGER_BIAS, TAGGER_WEIGHT, Shape
 
 SHAPE = Shape(dimension=8, layers=1, attention_heads=2, epsilon=1e-12)
 VOCABULARY = 11
 POSITIONS = 6
 INNER = 16
+TAGS = 5
 
 
 def tiny_weights(seed: int) -> dict[str, NDArray[np.float32]]:
@@ -20,6 +21,8 @@ def tiny_weights(seed: int) -> dict[str, NDArray[np.float32]]:
         "embeddings.token_type_embeddings.weight": (2, width),
         "embeddings.LayerNorm.weight": (width,),
         "embeddings.LayerNorm.bias": (width,),
+        TAGGER_WEIGHT: (TAGS, width),
+        TAGGER_BIAS: (TAGS,),
     }
     squares = ("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense")
     linear = dict.fromkeys(squares, (width, width))
