@@ -104,12 +104,11 @@ def model_clusters(topology: Topology, folder: str | None = None) -> dict[str, c
 def _model_cluster(name: str, model: Model, limit: int, folder: str | None) -> cluster.Cluster:
     endpoints, ways = model.endpoints, socket_matches(model.endpoints)
     title, encrypted = model_cluster(name), all(each.tls for each in endpoints)
-    timeout = TLS_CONNECT_SECONDS if any(each.tls for each in endpoints) else CONNECT_SECONDS
     return cluster.Cluster(
         name=title,
         alt_stat_name=stat_name(title),
         type=_discovery([each.host for each in endpoints]),
-        connect_timeout=timedelta(seconds=timeout),
+        connect_timeout=_connect_timeout(model),
         per_connection_buffer_limit_bytes=limit,
         # Answers differ in length by orders of magnitude: the server with the fewest in flight is the freest.
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
@@ -127,6 +126,12 @@ def _model_cluster(name: str, model: Model, limit: int, folder: str | None) -> c
         transport_socket=transport_socket(endpoints[0].tls) if encrypted else None,
         typed_extension_protocol_options=_protocol(_model_protocol(model, folder, negotiated=encrypted)),
     )
+
+
+def _connect_timeout(model: Model) -> timedelta:
+    default = TLS_CONNECT_SECONDS if any(each.tls for each in model.endpoints) else CONNECT_SECONDS
+    given = model.upstream.connect_timeout
+    return timedelta(seconds=default if given is None else given)
 
 
 def _model_protocol(

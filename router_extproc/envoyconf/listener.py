@@ -19,7 +19,7 @@ from router_extproc.base.names import INTERNAL
 from router_extproc.envoyconf.addresses import address, extension, watched_file
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
 from router_extproc.envoyconf.local_replies import local_replies
-from router_extproc.envoyconf.routes import IDLE_TIMEOUT, ROUTE_CONFIGURATION
+from router_extproc.envoyconf.routes import ROUTE_CONFIGURATION
 from router_extproc.envoyconf.topology import Topology
 
 
@@ -41,6 +41,9 @@ MESSAGE_TIMEOUT = timedelta(seconds=5)
 
 UPLOAD_TIMEOUT = timedelta(minutes=5)
 """For a whole request to arrive: a buffered body occupies memory while a slow sender trickles it."""
+
+IDLE_TIMEOUT = timedelta(minutes=10)
+"""Between two bytes of a stream until it has a route; from then on the route's own holds."""
 
 ACCESS_LOG_FIELDS = {
     "time": "%START_TIME%",
@@ -94,7 +97,7 @@ def _connection_manager(topology: Topology, routes: Routes) -> hcm.HttpConnectio
         stream_idle_timeout=IDLE_TIMEOUT,
         request_timeout=UPLOAD_TIMEOUT,
         access_log=[_access_log()],
-        local_reply_config=local_replies(topology.max_body_bytes),
+        local_reply_config=local_replies(topology.max_body_bytes, timed=_is_timed(topology)),
         # The peer's address is the client's, and the peer is outside: Envoy then drops the x-envoy-* fields
         # by which a client could change timeouts, retries and the path in the log.
         use_remote_address=True,
@@ -113,6 +116,11 @@ def _connection_manager(topology: Topology, routes: Routes) -> hcm.HttpConnectio
             hcm.HttpConnectionManagerPathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD
         ),
     )
+
+
+def _is_timed(topology: Topology) -> bool:
+    """Whether a request may end because its time is up."""
+    return any(model.upstream.request_timeout for model in topology.models.values())
 
 
 def _rds(routes: RoutesFile) -> hcm.Rds:

@@ -22,10 +22,11 @@ NOT_SERVED = "direct_response"
 answers by itself."""
 
 
-def local_replies(max_body_bytes: int) -> hcm.LocalReplyConfig:
-    """`max_body_bytes` is the limit that the refusal of a larger body names."""
+def local_replies(max_body_bytes: int, *, timed: bool = False) -> hcm.LocalReplyConfig:
+    """`max_body_bytes` is the limit that the refusal of a larger body names. `timed`: a whole request has a
+    time limit somewhere."""
     return hcm.LocalReplyConfig(
-        mappers=[_too_large(max_body_bytes), _no_key(), _not_served(), _upstream_failed()]
+        mappers=[_too_large(max_body_bytes), _no_key(), _not_served(), _upstream_failed(timed)]
     )
 
 
@@ -54,8 +55,8 @@ def _not_served() -> hcm.ResponseMapper:
     )
 
 
-def _upstream_failed() -> hcm.ResponseMapper:
-    flags = accesslog.ResponseFlagFilter(flags=list(UPSTREAM_FAILURES))
+def _upstream_failed(timed: bool) -> hcm.ResponseMapper:
+    flags = accesslog.ResponseFlagFilter(flags=[*UPSTREAM_FAILURES, *(["UT"] if timed else [])])
     return hcm.ResponseMapper(
         filter=accesslog.AccessLogFilter(
             and_filter=accesslog.AndFilter(

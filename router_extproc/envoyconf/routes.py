@@ -18,9 +18,6 @@ ROUTE_CONFIGURATION = "models"
 DEFAULT = "default"
 """What the names of the routes begin with that no model was selected for."""
 
-IDLE_TIMEOUT = timedelta(minutes=10)
-"""Between two bytes of a stream: above the longest silence of a thinking model behind a full queue."""
-
 UNSEEN = ("connect-failure", "refused-stream", "reset-before-request")
 """Failures in which the server has not seen the request: no completion is ever generated (and paid) twice."""
 
@@ -100,14 +97,17 @@ def _action(model: Model, cluster: str, rewrite: str | None = None) -> route.Rou
         # A server with a name may serve several and tell them apart by it. Others see the client's own.
         auto_host_rewrite=True if model.is_named else None,
         # The default of 15 s counts the whole answer; a stream may take minutes, and only silence is a fault.
-        timeout=timedelta(0),
-        idle_timeout=IDLE_TIMEOUT,
-        retry_policy=_retry_policy(len(model.endpoints)),
+        timeout=timedelta(seconds=model.upstream.request_timeout or 0),
+        idle_timeout=timedelta(seconds=model.upstream.idle_timeout),
+        retry_policy=_retry_policy(len(model.endpoints), model.upstream.retries),
     )
 
 
-def _retry_policy(endpoints: int) -> route.RetryPolicy:
-    """A lone server that is overloaded is not asked again: there is nobody else to ask."""
+def _retry_policy(endpoints: int, retries: int) -> route.RetryPolicy | None:
+    """A lone server that is overloaded is not asked again: there is nobody else to ask. Of several, each is
+    asked once."""
+    if retries == 0:
+        return None
     elsewhere = route.RetryPolicyRetryHostPredicate(
         name="envoy.retry_host_predicates.previous_hosts",
         typed_config=Any.pack(previous_hosts.PreviousHostsPredicate()),
@@ -116,7 +116,7 @@ def _retry_policy(endpoints: int) -> route.RetryPolicy:
     return route.RetryPolicy(
         retry_on=",".join((*UNSEEN, "retriable-status-codes") if others else UNSEEN),
         retriable_status_codes=[UNAVAILABLE] if others else [],
-        num_retries=min(2, endpoints - 1) if others else 2,
+        num_retries=min(retries, endpoints - 1) if others else retries,
         retry_host_predicate=[elsewhere],
         host_selection_retry_max_attempts=RESELECTIONS if others else 5,
     )

@@ -81,6 +81,22 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Upstream:
+    """How long Envoy waits for a model's servers, in seconds, and how often it tries again.
+
+    `connect_timeout` None is the default, which depends on whether they have TLS. `idle_timeout` passes
+    between two bytes of a stream: the default is above the longest silence of a thinking model behind a full
+    queue. `request_timeout` is for the whole request with its answer; None is any time. `retries` follow only
+    failures in which no server has begun to generate.
+    """
+
+    connect_timeout: float | None = None
+    idle_timeout: float = 600.0
+    request_timeout: float | None = None
+    retries: int = 2
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A model's servers and how they are spoken to. `path_prefix` stands where clients write `/v1`;
     `api_key` is sent in place of the client's own credentials.
@@ -92,6 +108,7 @@ class Model:
     path_prefix: str | None = None
     api_key: ApiKey | None = None
     health_check: HealthCheck | None = None
+    upstream: Upstream = Upstream()
 
     def __post_init__(self) -> None:
         if not self.endpoints:

@@ -6,11 +6,14 @@ from pathlib import Path
 from router_extproc.base.errors import ConfigError
 from router_extproc.base.names import ACCOUNTS, INTERNAL, SECRETS, VSR_CACHE_CONTROL
 from router_extproc.settings.check_decisions import decision_problems
+from router_extproc.settings.check_guards import guard_problems
+from router_extproc.settings.check_milvus import milvus_problems
 from router_extproc.settings.check_pool import pool_problems
 from router_extproc.settings.check_signals import signal_problems
 from router_extproc.settings.check_tools import tool_problems
+from router_extproc.settings.milvus_schema import MilvusSettings
 from router_extproc.settings.problem import Problem, Severity
-from router_extproc.settings.schema import MilvusConnection, MilvusSettings, Settings
+from router_extproc.settings.schema import Settings
 
 MAX_BUDGET_MS = 4000
 """The router's own deadlines for one message stay below this: Envoy waits 5 s for the reply
@@ -19,12 +22,6 @@ MAX_BUDGET_MS = 4000
 MAX_MILVUS_ANSWER_BYTES = 384 * 1024
 """A row of Milvus holds 8 x 65,535 bytes (`PIECES` in stores/codec.py), of which 128 KiB are left to the
 prompt, the other fields and escapes."""
-
-MILVUS_COLUMNS = (
-    "id", "partition", "tenant", "model", "category", "exact_only", "created_at", "expires_at", "size",
-    *(f"payload{number}" for number in range(8)),
-)  # fmt: skip
-"""The names that rows of Milvus use for other things (`columns_of` in stores/collection.py)."""
 
 
 def check_settings(path: Path, settings: Settings) -> None:
@@ -41,75 +38,72 @@ def problems_in(path: Path, settings: Settings) -> Iterator[Problem]:
     yield from decision_problems(settings)
     yield from signal_problems(path, settings)
     yield from tool_problems(path, settings)
+    yield from guard_problems(settings)
     yield from _cache_problems(settings)
+    yield from _verifier_problems(settings)
     yield from _scope_problems(settings)
     yield from _session_problems(settings)
     yield from _budget_problems(settings)
 
 
-def check_milvus(path: Path, settings: MilvusSettings) -> None:
-    """Raises ConfigError with every problem found, each with its path in the file."""
-    problems = [
-        *_milvus_place_problems(settings.connection),
-        *_milvus_access_problems(settings.connection),
-    ]
-    field = settings.collection.vector_field.name
-    if field in MILVUS_COLUMNS:
-        problems.append(f"collection.vector_field.name: {field!r} is another column's name; choose another")
-    if problems:
-        raise ConfigError(f"{path}: {'; '.join(problems)}")
-
-
-def _milvus_place_problems(connection: MilvusConnection) -> Iterator[str]:
-    """Exactly one of an embedded folder and a server; server-only keys belong to a server."""
-    if (connection.path is None) == (connection.host is None):
-        yield "connection: give either `path` (embedded) or `host` (a server)"
-    if connection.path is None:
-        return
-    for name, part in (("auth", connection.auth), ("tls", connection.tls)):
-        if part is not None and part.enabled:
-            yield f"connection.{name}: only a server has it; remove `path` or this key"
-    for name in ("port", "database"):
-        if name in connection.model_fields_set:
-            yield f"connection.{name}: only a server has it; remove `path` or this key"
-
-
-def _milvus_access_problems(connection: MilvusConnection) -> Iterator[str]:
-    auth, tls = connection.auth, connection.tls
-    if auth is not None and auth.enabled and not auth.username:
-        yield "connection.auth.username: is required; or set `enabled: false`"
-    if tls is None or not tls.enabled:
-        return
-    if tls.ca_pem_path and tls.ca_file:
-        yield "connection.tls.ca_file: is the same as ca_pem_path; remove one of them"
-    if bool(tls.cert_file) != bool(tls.key_file):
-        yield "connection.tls: cert_file and key_file belong together; give both or neither"
-    elif tls.cert_file and not tls.authority:
-        yield "connection.tls.ca_pem_path: is required with cert_file and key_file"
-
-
 def _cache_problems(settings: Settings) -> Iterator[Problem]:
     cache = settings.semantic_cache
-    if cache.backend_type != "memory":
-        if cache.backend_config_path is None:
+    if cache.backend_type == "memory":
+        given = {"max_pending_writes", "max_pending_bytes"} & cache.model_fields_set
+        given |= {key for key in ("backend_config_path", "milvus") if getattr(cache, key) is not None}
+        for key in sorted(given):
             yield Problem(
-                ("semantic_cache", "backend_config_path"),
-                f"is required with backend_type {cache.backend_type}",
-            )
-        if cache.max_answer_bytes > MAX_MILVUS_ANSWER_BYTES:
-            yield Problem(
-                ("semantic_cache", "max_answer_bytes"),
-                f"a row of Milvus holds answers of {MAX_MILVUS_ANSWER_BYTES} bytes; lower it, or use "
-                "backend_type memory",
+                ("semantic_cache", key), "has no effect with backend_type memory; remove it", Severity.IDLE
             )
         return
-    given = {"max_pending_writes", "max_pending_bytes"} & cache.model_fields_set
-    if cache.backend_config_path is not None:
-        given |= {"backend_config_path"}
-    for key in sorted(given):
+    if cache.milvus is not None:
+        yield from _inline_problems(cache.milvus, cache.backend_type)
+        if cache.backend_config_path is not None:
+            yield Problem(
+                ("semantic_cache", "backend_config_path"),
+                "has no effect beside semantic_cache.milvus; remove one of them",
+                Severity.IDLE,
+            )
+    elif cache.backend_config_path is None:
         yield Problem(
-            ("semantic_cache", key), "has no effect with backend_type memory; remove it", Severity.IDLE
+            ("semantic_cache", "backend_config_path"),
+            f"is required with backend_type {cache.backend_type}; or give semantic_cache.milvus",
         )
+    if cache.max_answer_bytes > MAX_MILVUS_ANSWER_BYTES:
+        yield Problem(
+            ("semantic_cache", "max_answer_bytes"),
+            f"a row of Milvus holds answers of {MAX_MILVUS_ANSWER_BYTES} bytes; lower it, or use "
+            "backend_type memory",
+        )
+
+
+def _inline_problems(milvus: MilvusSettings, backend: str) -> Iterator[Problem]:
+    """Those of `semantic_cache.milvus`."""
+    for problem in milvus_problems(milvus):
+        yield Problem(("semantic_cache", "milvus", *problem.loc), problem.text)
+    if backend == "milvus" and milvus.connection.path is not None:
+        yield Problem(
+            ("semantic_cache", "backend_type"),
+            "`milvus` finds neighbours in a Milvus server, and semantic_cache.milvus names an embedded "
+            "folder; use `hybrid`, or give connection.host",
+        )
+
+
+def _verifier_problems(settings: Settings) -> Iterator[Problem]:
+    """With `veto` above `threshold`, a sign of a difference would make an answer from the cache likelier."""
+    cache = settings.semantic_cache
+    verifier = cache.verifier
+    if not cache.enabled or not verifier.enabled or verifier.veto <= verifier.threshold:
+        return
+    given = verifier.model_fields_set
+    veto, threshold = (
+        f"{getattr(verifier, key)}{'' if key in given else ', the default,'}" for key in ("veto", "threshold")
+    )
+    yield Problem(
+        ("semantic_cache", "verifier", "veto"),
+        f"{veto} is above threshold, {threshold.removesuffix(',')}: a candidate with a sign of a difference "
+        "would need less certainty than one without; lower veto to at most threshold, or raise threshold",
+    )
 
 
 RESERVED_HEADERS = frozenset((*INTERNAL, *SECRETS, *ACCOUNTS, VSR_CACHE_CONTROL)) | frozenset(

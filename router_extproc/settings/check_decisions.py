@@ -4,9 +4,10 @@ switch something."""
 from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
+from router_extproc.settings.cache_schema import CategoryCache
 from router_extproc.settings.problem import Loc, Problem, Severity, nearest
 from router_extproc.settings.routing_schema import Algorithm, DecisionCache, ModelRef, Rule
-from router_extproc.settings.schema import CategoryCache, CategoryName, ModelScore, Settings
+from router_extproc.settings.schema import CategoryName, ModelScore, Settings
 
 DOMAINS: Final = frozenset(get_args(CategoryName))
 

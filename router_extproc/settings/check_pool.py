@@ -3,8 +3,9 @@
 import ipaddress
 from collections.abc import Iterator
 
+from router_extproc.settings.pool_schema import Endpoint
 from router_extproc.settings.problem import Problem, Severity, nearest
-from router_extproc.settings.schema import Address, Endpoint, Settings
+from router_extproc.settings.schema import Address, Settings
 
 REQUEST_FIELDS = ("model", "messages", "stream", "stream_options")
 """Fields of a chat completion that no reasoning switch may overwrite."""

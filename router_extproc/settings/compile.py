@@ -6,10 +6,12 @@ from router_extproc.caching.scope import Credential, Scope, Shared, Tenancy, Tru
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.performance import FeedbackOptions
 from router_extproc.routing.tools import ToolBox
+from router_extproc.settings.cache_schema import CategoryCache, PairVerifier, SemanticCache
 from router_extproc.settings.generation import generation_of
 from router_extproc.settings.routing import Embed, compile_routing, decision_cache_key
 from router_extproc.settings.routing_schema import DecisionCache, SystemPrompt
-from router_extproc.settings.schema import CategoryCache, PairVerifier, SemanticCache, Settings
+from router_extproc.settings.schema import Settings
+from router_extproc.settings.screening import compile_screening
 
 
 def compile_snapshot(
@@ -37,6 +39,7 @@ def compile_snapshot(
         tools=tools,
         session_header=settings.session.header,
         learns=settings.selection.feedback.enabled,
+        screening=compile_screening(settings),
     )
 
 

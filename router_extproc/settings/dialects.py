@@ -16,7 +16,15 @@ from router_extproc.settings.dialects_decisions import (
     place_signals,
 )
 from router_extproc.settings.dialects_draft import REMOVED, Draft, without
+from router_extproc.settings.dialects_guards import (
+    GUARD_KEYS,
+    PII_KEYS,
+    adapt_thresholds,
+    complete_policies,
+    leave_out_no_pii,
+)
 from router_extproc.settings.dialects_inert import inert_names, strip
+from router_extproc.settings.dialects_milvus import translate_milvus
 from router_extproc.settings.dialects_rules import (
     CATEGORY_KEYS,
     EMBEDDING_KEYS,
@@ -25,6 +33,7 @@ from router_extproc.settings.dialects_rules import (
     place_rules,
 )
 from router_extproc.settings.problem import Loc
+from router_extproc.settings.refused import SECTIONS
 
 OTHER_ENCODER: Final = (
     "was chosen for another encoder's vectors and is taken as it is; look at its effect with {command}"
@@ -66,7 +75,7 @@ def form_of(raw: Mapping[str, Any]) -> Form:
     return Form.VSR_V01 if plugins or "decisions" in raw or ONLY_V01 & raw.keys() else Form.VSR_2025
 
 
-OWN_CATEGORY_KEYS: Final = frozenset("name model_scores semantic_cache system_prompt".split())
+OWN_CATEGORY_KEYS: Final = frozenset(("name", "model_scores", "semantic_cache", "system_prompt", *GUARD_KEYS))
 
 
 def translate(raw: Mapping[str, Any], form: Form, removed: frozenset[Loc] = frozenset()) -> Draft:
@@ -80,6 +89,9 @@ def translate(raw: Mapping[str, Any], form: Form, removed: frozenset[Loc] = froz
     draft.notices.extend(notices)
     draft.problems.extend(problems)
     source: dict[str, Any] = without(stripped, removed)
+    adapt_thresholds(source, draft)
+    leave_out_no_pii(source, draft)
+    complete_policies(raw, source, by_model=form is Form.VSR_2025, draft=draft)
     for key, value in source.items():
         if key not in TRANSLATED:
             draft.put((key,), value, (key,))
@@ -99,12 +111,14 @@ def names_at(pattern: str) -> Iterator[str]:
 
 TRANSLATED_NAMES: Final[Mapping[str, frozenset[str]]] = {
     "": TRANSLATED,
+    "semantic_cache.milvus": SECTIONS,
+    "semantic_cache.milvus.connection.auth": frozenset({"password"}),
     "categories.*": CATEGORY_KEYS,
     "keyword_rules.*": KEYWORD_KEYS,
     "embedding_rules.*": EMBEDDING_KEYS,
     "decisions.*": frozenset({"plugins"}),
     "decisions.*.plugins.*": frozenset({"type", "configuration"}),
-    "decisions.*.plugins.*.configuration": SYSTEM_PROMPT_KEYS | CACHE_KEYS,
+    "decisions.*.plugins.*.configuration": SYSTEM_PROMPT_KEYS | CACHE_KEYS | PII_KEYS,
 }
 
 
@@ -123,6 +137,11 @@ def _complete(source: Mapping[str, Any], draft: Draft) -> None:
         draft.warn(
             ("semantic_cache", "enabled"), "is not given: the cache is off, as it is there", inert=False
         )
+    if isinstance(cache, dict) and cache["enabled"] is False and "backend_config_path" in cache:
+        draft.warn(
+            ("semantic_cache", "backend_config_path"), "is not read while the cache is off", inert=False
+        )
+    translate_milvus(draft)
     _complete_models(source, draft)
     _warn_of_thresholds(source, draft)
 

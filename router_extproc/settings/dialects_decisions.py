@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from router_extproc.settings.dialects_draft import REMOVED, Draft
+from router_extproc.settings.dialects_guards import place_guard_plugin
 from router_extproc.settings.dialects_inert import PLUGINS, misfits
 from router_extproc.settings.dialects_rules import DOMAINS
 from router_extproc.settings.problem import Loc, nearest
@@ -139,8 +140,10 @@ def _place_plugin(kind: str, configuration: Mapping[str, Any], loc: Loc, place: 
         _place_system_prompt(configuration, inside, place, draft)
     elif kind == "semantic-cache":
         _place_cache(configuration, inside, place, draft)
+    elif kind in ("jailbreak", "pii"):
+        place_guard_plugin(kind, configuration, inside, place, draft)
     else:
-        known = (*PLUGINS, "system_prompt", "semantic-cache")
+        known = (*PLUGINS, "system_prompt", "semantic-cache", "jailbreak", "pii")
         say = f"; known plugins are {', '.join(sorted(known))}"
         draft.refuse((*loc, "type"), f"unknown plugin{nearest(kind, known, else_say=say)}")
 

@@ -10,19 +10,19 @@ from types import MappingProxyType
 from typing import Any
 
 from router_extproc.settings.problem import Loc, Notice, Problem, pattern_of, unknown_key
+from router_extproc.settings.refused import SUBKEYS, WITHOUT_EFFECT
 
 _ENCODER = "one encoder makes all vectors here, see `encoder`"
 _HEAD = (
     "domains are told by the router's own head; for a model of yours give its folder as `path` of an entry "
     "of `classifiers` with `use_as_domain: true`"
 )
-_NO_JAILBREAK = (
-    "nothing is guarded: jailbreaks are not detected in this release, keep a guard before the router"
-)
-_NO_PII = "nothing is guarded: personal data is not detected in this release and reaches every model"
+_GUARD = "attacks are told by the router's own head"
+_PII = "personal data is found by the router's own head and patterns"
 _NO_FACTS = "answers are not checked for hallucinations in this release"
 _NO_TRACES = "traces are not sent in this release; decisions are in headers, metrics and POST /api/v1/eval"
 _COMMENT = "is a comment"
+_MILVUS = "semantic_cache.milvus."
 
 _ROUTER = """
 high_confidence_threshold low_latency_threshold_ms lora_baseline_score traditional_baseline_score
@@ -58,20 +58,13 @@ WHOLE: Mapping[str, Whole] = MappingProxyType(
         "embedding_models": Whole(
             "qwen3_model_path gemma_model_path mmbert_model_path bert_model_path use_cpu", _ENCODER
         ),
-        "prompt_guard": Whole(
-            "enabled use_modernbert use_mmbert_32k model_id threshold use_cpu jailbreak_mapping_path "
-            "use_vllm classifier_vllm_endpoint.address classifier_vllm_endpoint.port "
-            "classifier_vllm_endpoint.name classifier_vllm_endpoint.use_chat_template "
-            "classifier_vllm_endpoint.prompt_template "
-            "vllm_model_name vllm_timeout_seconds response_parser_type",
-            _NO_JAILBREAK,
+        "prompt_guard.classifier_vllm_endpoint": Whole(
+            "address port name use_chat_template prompt_template", _GUARD
         ),
-        "classifier.pii_model": Whole(f"{_MODEL} use_modernbert pii_mapping_path", _NO_PII),
         "classifier.mcp_category_model": Whole(
             "enabled transport_type command args env.* url tool_name threshold timeout_seconds",
             "no classifier is asked over MCP; the domain head decides, or a model given in `classifiers`",
         ),
-        "model_config.*.pii_policy": Whole("allow_by_default pii_types_allowed", _NO_PII),
         "router": Whole(_ROUTER, "there is one path through one encoder, so nothing to score paths with"),
         "api": Whole(
             "batch_classification.max_batch_size batch_classification.concurrency_threshold "
@@ -121,6 +114,7 @@ WHOLE: Mapping[str, Whole] = MappingProxyType(
         "mom_registry": Whole(
             "*", "no model is fetched by path; `router-extproc models build` makes the encoder"
         ),
+        **{f"{_MILVUS}{path}": Whole(keys, WITHOUT_EFFECT[path]) for path, keys in SUBKEYS.items()},
     }
 )
 """Sections of which nothing has an effect, by pattern."""
@@ -139,11 +133,18 @@ INERT: Mapping[str, str] = MappingProxyType(
             f"classifier.category_model.{key}": _HEAD
             for key in "model_id use_cpu use_modernbert use_mmbert_32k category_mapping_path".split()
         },
+        **{
+            f"prompt_guard.{key}": _GUARD
+            for key in (
+                "model_id use_cpu use_modernbert use_mmbert_32k jailbreak_mapping_path use_vllm "
+                "vllm_model_name vllm_timeout_seconds response_parser_type"
+            ).split()
+        },
+        **{
+            f"classifier.pii_model.{key}": _PII
+            for key in "model_id use_cpu use_modernbert use_mmbert_32k pii_mapping_path".split()
+        },
         "categories.*.description": _COMMENT,
-        "categories.*.jailbreak_enabled": _NO_JAILBREAK,
-        "categories.*.jailbreak_threshold": _NO_JAILBREAK,
-        "categories.*.pii_enabled": _NO_PII,
-        "categories.*.pii_threshold": _NO_PII,
         "categories.*.model_scores.*.reasoning_description": _COMMENT,
         "decisions.*.modelRefs.*.reasoning_description": _COMMENT,
         "keyword_rules.*.description": _COMMENT,
@@ -154,14 +155,13 @@ INERT: Mapping[str, str] = MappingProxyType(
         },
         "language_rules.*.description": _COMMENT,
         "context_rules.*.description": _COMMENT,
+        **{f"{_MILVUS}{path}": reason for path, reason in WITHOUT_EFFECT.items() if path not in SUBKEYS},
     }
 )
 """Single keys of sections that have an effect, by pattern."""
 
 PLUGINS: Mapping[str, Whole] = MappingProxyType(
     {
-        "pii": Whole("enabled threshold pii_types_allowed", _NO_PII),
-        "jailbreak": Whole("enabled threshold", _NO_JAILBREAK),
         "hallucination": Whole(
             "enabled use_nli hallucination_action unverified_factual_action include_hallucination_details",
             _NO_FACTS,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, get_args
 
 from router_extproc.settings.dialects_draft import REMOVED, Draft
+from router_extproc.settings.dialects_guards import GUARD_KEYS
 from router_extproc.settings.problem import Loc
 from router_extproc.settings.schema import Category, CategoryName
 
@@ -71,7 +72,8 @@ KINDS: Final[Mapping[str, str]] = {"keyword_rules": "keyword", "embedding_rules"
 
 
 def category_policy(category: Mapping[str, Any], loc: Loc, draft: Draft) -> Iterator[tuple[Loc, Any, Loc]]:
-    """The system prompt and the use of the cache, as (place below what they belong to, value, origin)."""
+    """The system prompt, the use of the cache and the guards, each as (place below what it belongs to, value,
+    origin)."""
     text, enabled = category.get("system_prompt"), draft.flag(category, "system_prompt_enabled", loc)
     if isinstance(text, Mapping):
         yield ("system_prompt",), text, (*loc, "system_prompt")
@@ -91,6 +93,9 @@ def category_policy(category: Mapping[str, Any], loc: Loc, draft: Draft) -> Iter
     key = "semantic_cache_similarity_threshold"
     if key in category:
         yield ("semantic_cache", "similarity_threshold"), category[key], (*loc, key)
+    for key in GUARD_KEYS:
+        if key in category:
+            yield (key,), category[key], (*loc, key)
 
 
 def references(scores: object, loc: Loc) -> list[tuple[Any, Loc]]:

@@ -13,11 +13,12 @@ from router_extproc.routing.rules import leaves
 from router_extproc.routing.signals import Key
 from router_extproc.settings.routing import rule_tree
 from router_extproc.settings.schema import Settings
+from router_extproc.settings.screening import compile_screening, screening_document
 
 ROUTING_KEYS: dict[str, Any] = {
     "auto_model_name": True,
     "categories": {"__all__": {"name", "model_scores", "system_prompt"}},
-    "classifier": True,
+    "classifier": {"category_model"},
     "default_model": True,
     "default_reasoning_effort": True,
     "decisions": {
@@ -49,6 +50,8 @@ def generation_of(settings: Settings, heads: str, tools_db: bytes = b"") -> str:
     used = _used(settings)
     document["signals"] = [_signal(settings, key) for key in sorted(used)]
     document["classifiers"] = _classifiers(settings, used)
+    # An exact hit repeats a request that passed the guards, so it must have passed these.
+    document["screening"] = screening_document(compile_screening(settings))
     if settings.tools.enabled:
         document["tools"] = settings.tools.model_dump(mode="json", exclude={"tools_db_path"})
     if _weighs_cost(settings):

@@ -14,16 +14,15 @@ from router_extproc.base.errors import ConfigError
 from router_extproc.settings.check import problems_in
 from router_extproc.settings.dialects import Form, form_of, names_at, translate
 from router_extproc.settings.dialects_draft import Draft
+from router_extproc.settings.dialects_files import MILVUS, Source, gather
 from router_extproc.settings.explain import problems_of
+from router_extproc.settings.milvus_schema import MilvusSettings
 from router_extproc.settings.problem import Loc, Notice, Problem, Severity
-from router_extproc.settings.schema import MilvusSettings, Settings
+from router_extproc.settings.schema import Settings
 from router_extproc.settings.yaml_file import placeholders, read_yaml
 
 MAX_ROUNDS: Final = 20
 """Of taking out what has no effect: what is taken out may leave something else without one."""
-
-PATHS: Final = (("semantic_cache", "backend_config_path"), ("tools", "tools_db_path"))
-"""Files that the other forms name from the folder in which that router is started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +57,31 @@ def settle(path: Path, raw: Mapping[str, Any]) -> Loaded:
     """What `raw`, the document in `path`, comes to. In another form than ours, what has no effect is taken
     out until all that is left has one. Raises ConfigError."""
     form = form_of(raw)
-    if form is not Form.CANONICAL:
-        raw = _from_above(path, raw)
+    source = Source(raw) if form is Form.CANONICAL else gather(path, raw)
+    given, raw = raw, source.document
     removed: frozenset[Loc] = frozenset()
     idle: list[Notice] = []
     for _ in range(MAX_ROUNDS):
         draft = translate(raw, form, removed)
-        settings = _validated(path, raw, draft)
+        settings = _validated(path, source, draft)
         found = [_placed(problem, draft) for problem in problems_in(path, settings)]
         found = list(dict.fromkeys(found))
         without_effect = [problem for problem in found if problem.severity is Severity.IDLE]
         wrong = [problem for problem in found if problem.severity is Severity.ERROR]
         if wrong or (form is Form.CANONICAL and without_effect):
-            raise _error(path, wrong + (without_effect if form is Form.CANONICAL else []))
+            wrong += without_effect if form is Form.CANONICAL else []
+            raise _error(path, map(source.placed, wrong))
         warnings = [problem for problem in found if problem.severity is Severity.WARNING]
         if not without_effect:
             inert = {notice.loc for notice in draft.notices if notice.inert}
             texts = [each for each in placeholders(raw) if not _within(each.loc, inert)]
             remarks = _notices([*warnings, *texts], inert=False)
             notices = [*draft.notices, *idle, *remarks]
-            return Loaded(settings, form, tuple(dict.fromkeys(notices)), _honoured(raw, notices))
+            told = tuple(dict.fromkeys(map(source.placed, notices)))
+            return Loaded(settings, form, told, _all_honoured(given, source, notices))
         idle.extend(_notices(without_effect))
         removed |= {problem.loc for problem in without_effect}
-    raise _error(path, without_effect)
+    raise _error(path, map(source.placed, without_effect))
 
 
 def load_milvus(path: Path) -> MilvusSettings:
@@ -96,11 +97,11 @@ def load_milvus(path: Path) -> MilvusSettings:
     return settings
 
 
-def _validated(path: Path, raw: Mapping[str, Any], draft: Draft) -> Settings:
+def _validated(path: Path, source: Source, draft: Draft) -> Settings:
     inert = {notice.loc for notice in draft.notices if notice.inert}
     problems = [
         problem
-        for problem in placeholders(raw)
+        for problem in placeholders(source.document)
         if problem.severity is Severity.ERROR and not _within(problem.loc, inert)
     ]
     problems.extend(draft.problems)
@@ -109,7 +110,7 @@ def _validated(path: Path, raw: Mapping[str, Any], draft: Draft) -> Settings:
     except ValidationError as error:
         problems.extend(problems_of(error, draft.document, Settings, draft.origin_of, names_at))
     if problems:
-        raise _error(path, problems)
+        raise _error(path, map(source.placed, problems))
     return settings
 
 
@@ -129,18 +130,14 @@ def _notices(problems: Iterable[Problem], *, inert: bool = True) -> list[Notice]
     return [Notice(problem.loc, problem.text, inert) for problem in problems]
 
 
-def _from_above(path: Path, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Paths that are not found beside the file but are from the folder above it, rewritten to be found: the
-    other router is started there, with its files in `config/`."""
-    document = dict(raw)
-    for section, key in PATHS:
-        part = document.get(section)
-        name = part.get(key) if isinstance(part, Mapping) else None
-        if isinstance(part, Mapping) and isinstance(name, str) and name:
-            beside, above = path.parent / name, path.parent / ".." / name
-            if not beside.exists() and above.exists():
-                document[section] = {**part, key: str(Path("..") / name)}
-    return document
+def _all_honoured(given: Mapping[str, Any], source: Source, notices: list[Notice]) -> tuple[str, ...]:
+    """Also of the file about Milvus, if the configuration names one."""
+    lines = _honoured(given, notices)
+    if not source.milvus:
+        return lines
+    inside = [notice for notice in map(source.placed, notices) if notice.file]
+    milvus = source.document[MILVUS[0]][MILVUS[1]]
+    return (*lines, *(f"{source.milvus}: {line}" for line in _honoured(milvus, inside)))
 
 
 def _honoured(raw: Mapping[str, Any], notices: Iterable[Notice]) -> tuple[str, ...]:

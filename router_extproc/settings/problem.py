@@ -20,35 +20,43 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`text` names the cure. `loc` of an idle one is what can be removed without changing anything."""
+    """`text` names the cure. `loc` of an idle one is what can be removed without changing anything. `file` is
+    another file that it is in than the configuration itself."""
 
     loc: Loc
     text: str
     severity: Severity = Severity.ERROR
+    file: str = ""
 
     def __str__(self) -> str:
-        return f"{path_of(self.loc)}: {self.text}"
+        return f"{_in_file(self.file, path_of(self.loc))}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
     """A key of the user's file that does nothing here (`inert`), or not what its author may expect. `kind` is
-    the same for the same remark about several keys of a section, or of such sections."""
+    the same for the same remark about several keys of a section, or of such sections. `file` is another file
+    that it is in than the configuration itself."""
 
     loc: Loc
     text: str
     inert: bool = True
+    file: str = ""
 
     @property
     def path(self) -> str:
-        return path_of(self.loc)
+        return _in_file(self.file, path_of(self.loc))
 
     @property
-    def kind(self) -> tuple[str, str]:
-        return pattern_of(self.loc[:-1]), self.text
+    def kind(self) -> tuple[str, str, str]:
+        return self.file, pattern_of(self.loc[:-1]), self.text
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}"
+
+
+def _in_file(file: str, path: str) -> str:
+    return ": ".join(part for part in (file, path) if part)
 
 
 def path_of(loc: Loc) -> str:
@@ -82,13 +90,14 @@ def unknown_key(word: object, names: Iterable[str]) -> str:
 
 def grouped(notices: Iterable[Notice]) -> list[str]:
     """One line for each remark: the first section it is about, with the keys, and how many more there are."""
-    remarks: dict[tuple[str, str], dict[Loc, list[int | str]]] = {}
+    remarks: dict[tuple[str, str, str], dict[Loc, list[int | str]]] = {}
     for notice in notices:
         sections = remarks.setdefault(notice.kind, {})
         sections.setdefault(notice.loc[:-1], []).append(notice.loc[-1])
     return [
-        f"{_first(sections)}{f' and {len(sections) - 1} more' if len(sections) > 1 else ''}: {text}"
-        for (_, text), sections in remarks.items()
+        f"{_in_file(file, _first(sections))}"
+        f"{f' and {len(sections) - 1} more' if len(sections) > 1 else ''}: {text}"
+        for (file, _, text), sections in remarks.items()
     ]
 
 

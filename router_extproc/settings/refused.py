@@ -1,43 +1,63 @@
 """Keys of `cache/milvus.yaml` that other routers' files have and this one's has not, each with the reason.
 
-They would be unknown keys anyway. But some of them have an effect elsewhere, some are done without being
-asked, and one destroys the cache at every start: who brings such a file is told which is which.
+In our own form they are refused: they would be unknown keys anyway, but some of them have an effect
+elsewhere, some are done without being asked, and one destroys the cache at every start. In a file of vLLM
+Semantic Router those that it accepted are told and left out.
 """
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-_POOL = "one HTTP/2 connection carries all calls; remove it"
-_TELEMETRY = "remove it; the router has one log and one set of metrics, see observability in router.yaml"
+_TELEMETRY = "the router has one log and one set of metrics, see `observability`"
+
+WITHOUT_EFFECT: Mapping[str, str] = MappingProxyType(
+    {
+        "performance.connection_pool": "one HTTP/2 connection carries all calls",
+        "performance.batch": "an answer is written as soon as there is one, one row at a time",
+        "data_management.ttl": (
+            "the life of an answer is semantic_cache.ttl_seconds of the router's configuration, and expired "
+            "rows are deleted once a minute"
+        ),
+        "data_management.compaction": "compaction is done by Milvus itself",
+        "logging.level": "the level is observability.log_level of the router's configuration",
+        "logging.enable_query_log": "questions are never logged",
+        "logging.enable_metrics": "calls of the store are always counted, on /metrics",
+        "development.drop_collection_on_startup": (
+            "this router never drops a collection, which all replicas share; to start "
+            "empty, set another collection.name, or invalidate the entries"
+        ),
+        "development.auto_create_collection": "a collection that is missing is always created",
+        "development.verbose_errors": "errors always name the cause, and never quote a question",
+    }
+)
+"""What vLLM Semantic Router accepts and does nothing here, by path."""
+
+SUBKEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "performance.connection_pool": "max_connections max_idle_connections acquire_timeout",
+        "performance.batch": "insert_batch_size timeout",
+        "data_management.ttl": "enabled timestamp_field cleanup_interval",
+        "data_management.compaction": "enabled interval",
+    }
+)
+"""What may stand in those of them that are sections."""
+
+SECTIONS = frozenset(path.partition(".")[0] for path in WITHOUT_EFFECT)
+"""The sections of which nothing has an effect."""
+
+IN_THE_OPEN = (
+    "a password does not stand in a file; put it into the environment variable that password_env names, and "
+    "remove this key"
+)
 
 REFUSED: Mapping[str, str] = MappingProxyType(
     {
-        "connection.auth.password": (
-            "a password does not stand in a file; put it into the environment variable that password_env "
-            "names, and remove this key"
-        ),
+        "connection.auth.password": IN_THE_OPEN,
         "connection.auth.token": "not supported; use username and password_env",
-        "performance": "nothing here has an effect; remove it",
-        "performance.connection_pool": _POOL,
-        "performance.batch": "an answer is written as soon as there is one, one row at a time; remove it",
-        "data_management": "nothing here has an effect; remove it",
-        "data_management.ttl": (
-            "the life of an answer is semantic_cache.ttl_seconds in router.yaml, and "
-            "expired rows are deleted once a minute; remove it"
-        ),
-        "data_management.compaction": "compaction is done by Milvus itself; remove it",
-        "logging": _TELEMETRY,
-        "logging.level": "the level is observability.log_level in router.yaml; remove it",
-        "logging.enable_query_log": "questions are never logged; remove it",
-        "logging.enable_metrics": "calls of the store are always counted, on /metrics; remove it",
-        "development": "nothing here has an effect; remove it",
-        "development.drop_collection_on_startup": (
-            "this router never drops a collection, which all replicas share; to start "
-            "empty, set another collection.name, or invalidate the entries; remove it"
-        ),
-        "development.auto_create_collection": "a collection that is missing is always created; remove it",
-        "development.verbose_errors": ("errors always name the cause, and never quote a question; remove it"),
+        **dict.fromkeys(sorted(SECTIONS - {"logging"}), "nothing here has an effect; remove it"),
+        "logging": f"{_TELEMETRY}; remove it",
+        **{path: f"{reason}; remove it" for path, reason in WITHOUT_EFFECT.items()},
         "collection.dimension": "stands in collection.vector_field.dimension",
         "collection.metric_type": "stands in collection.vector_field.metric_type",
         "collection.index_type": "stands in collection.index.type",

@@ -8,10 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
-from router_extproc.settings.strict import Name, Share, Strict
+from router_extproc.settings.guard_schema import Threshold
+from router_extproc.settings.strict import Label, Name, Share, Strict
 
-Label = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f,]+$")]
-"""A signal's or a decision's name. No comma: names are listed in a response header."""
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Effort = Literal["low", "medium", "high"]
 
@@ -229,7 +228,8 @@ class DecisionCache(Strict):
 
 class Decision(Strict):
     """The first by priority (the highest first; then by confidence, then as written) whose `rules` hold
-    decides. `modelRefs` are candidates in the order of preference."""
+    decides. `modelRefs` are candidates in the order of preference. With `pii_types_allowed` no model may see
+    other types of personal data here, whatever its own policy says."""
 
     name: Label
     description: str = ""
@@ -240,6 +240,11 @@ class Decision(Strict):
     system_prompt: SystemPrompt | None = None
     semantic_cache: DecisionCache = DecisionCache()
     tool_selection: bool = True
+    jailbreak_enabled: bool | None = None
+    jailbreak_threshold: Threshold | None = None
+    pii_enabled: bool | None = None
+    pii_threshold: Threshold | None = None
+    pii_types_allowed: list[str] | None = None
 
 
 class Session(Strict):

@@ -15,7 +15,7 @@ import pytest
 
 from router_extproc.base.names import INTERNAL, SELECTED_MODEL
 from router_extproc.envoyconf.render import render_envoy
-from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, UnixPath
+from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, UnixPath, Upstream
 from tests.support.envoy import EnvoyProcess
 from tests.support.processes import free_port
 from tests.support.processor import processor
@@ -129,6 +129,55 @@ async def test_envoy_accepts_every_form_of_address_and_odd_names(tmp_path: Path)
     path.write_text(render_envoy(plan))
     status, log = await validate(path)
     assert status == 0, log
+
+
+async def test_envoy_accepts_changed_waits_and_retries(tmp_path: Path) -> None:
+    waits = (Upstream(0.05, 0.5, 1.5, 0), Upstream(300, 86_400, 86_400, 10), Upstream())
+    servers = (Endpoint("10.0.0.1", 1), Endpoint("10.0.0.2", 1))
+    plan = topology(1, 2)
+    models = {f"m{number}": Model(servers, upstream=each) for number, each in enumerate(waits)}
+    path = tmp_path / "envoy.yaml"
+    path.write_text(render_envoy(replace(plan, models={**plan.models, **models})))
+    status, log = await validate(path)
+    assert status == 0, log
+
+
+@pytest.mark.parametrize("upstream", [Upstream(request_timeout=0.3), Upstream(idle_timeout=0.3)])
+async def test_a_model_that_takes_too_long_gets_an_error_of_the_api(
+    upstream: Upstream, client: aiohttp.ClientSession
+) -> None:
+    async def never_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(never_answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        plan = topology(free_port(), free_port())
+        silent = Model((Endpoint("127.0.0.1", port),), upstream=upstream)
+        models = {**plan.models, "default": silent}
+        async with (
+            EnvoyProcess(replace(plan, models=models)) as envoy,
+            post(client, envoy, {"model": "auto"}) as response,
+        ):
+            found = (response.status, response.content_type)
+            error = (await response.json())["error"]
+    assert found == (504, "application/json")
+    assert (error["type"], error["code"]) == ("api_error", "upstream_failed")
+
+
+async def test_a_stream_that_takes_too_long_is_cut_off(
+    default: ScriptedUpstream, client: aiohttp.ClientSession
+) -> None:
+    plan = topology(default.port, free_port())
+    slow = Model((Endpoint("127.0.0.1", default.port),), upstream=Upstream(request_timeout=0.5))
+    default.script(sse_answer(b"data: one\n\n", asyncio.Event()))
+    async with (
+        EnvoyProcess(replace(plan, models={**plan.models, "default": slow})) as envoy,
+        post(client, envoy, {"stream": True}) as response,
+    ):
+        assert await response.content.readexactly(11) == b"data: one\n\n"
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.content.read()
 
 
 async def test_the_shipped_file_serves_the_default_model(client: aiohttp.ClientSession) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router_extproc.base.errors import ConfigError
+from router_extproc.screening.policy import PiiPolicy
+from router_extproc.screening.spans import PII_TYPES
 from router_extproc.settings.compile import compile_snapshot
 from router_extproc.settings.dialects import Form
 from router_extproc.settings.dialects_rules import DOMAINS
@@ -26,6 +29,7 @@ FAMILIES = {
 }
 SHARE = st.integers(0, 20).map(lambda number: number / 20)
 WORD = st.sampled_from("urgent invoice outage review contract proof 保証 naïve".split())
+TYPES = st.lists(st.sampled_from(["PERSON", "GPE", "US_SSN", "NO_PII"]), max_size=3)
 NAMES = st.sampled_from([*sorted(DOMAINS), "Math", "outage", "invoices"])
 
 
@@ -68,6 +72,50 @@ KEYWORD = st.fixed_dictionaries(
     optional={"case_sensitive": st.booleans()},
 )
 EMBEDDING_COMMON = {"threshold": SHARE, "aggregation_method": st.sampled_from(["mean", "max", "any"])}
+MILVUS = st.fixed_dictionaries(
+    {
+        "connection": st.fixed_dictionaries(
+            {"host": st.sampled_from(["milvus", "10.0.0.9"])},
+            optional={
+                "port": st.integers(1, 65535),
+                "database": st.sampled_from(["default", "team_a", ""]),
+                "timeout": st.integers(0, 60),
+                "auth": optional(
+                    enabled=st.booleans(),
+                    username=st.just("root"),
+                    password=st.sampled_from(["hunter2", ""]),
+                ).filter(lambda auth: not auth.get("enabled") or "username" in auth),
+                "tls": optional(enabled=st.booleans(), ca_file=st.sampled_from(["ca.pem", "/ca.pem", ""])),
+            },
+        )
+    },
+    optional={
+        "collection": optional(
+            name=st.just("answers"),
+            description=WORD,
+            vector_field=optional(
+                name=st.just("meaning"),
+                dimension=st.sampled_from([0, 384, 1024]),
+                metric_type=st.sampled_from(["IP", "COSINE", "L2"]),
+            ),
+            index=optional(
+                type=st.sampled_from(["HNSW", "IVF_FLAT"]),
+                params=optional(M=st.sampled_from([0, 16, 64]), efConstruction=st.sampled_from([0, 64, 512])),
+            ),
+        ),
+        "search": optional(
+            params=optional(ef=st.integers(0, 512)),
+            topk=st.integers(1, 50),
+            consistency_level=st.sampled_from(["Session", "Strong", "Bounded", "Eventually"]),
+        ),
+        "performance": optional(
+            connection_pool=optional(max_connections=st.integers(1, 9)), batch=optional(timeout=SHARE)
+        ),
+        "data_management": optional(ttl=optional(enabled=st.booleans()), compaction=optional()),
+        "logging": optional(level=WORD, enable_query_log=st.booleans()),
+        "development": optional(drop_collection_on_startup=st.booleans(), verbose_errors=st.booleans()),
+    },
+)
 TOP = optional(
     bert_model=optional(model_id=WORD, threshold=SHARE, use_cpu=st.booleans()),
     semantic_cache=optional(
@@ -78,14 +126,19 @@ TOP = optional(
         eviction_policy=st.sampled_from(["fifo", "lru", "lfu"]),
         embedding_model=WORD,
         use_hnsw=st.booleans(),
-    ),
-    prompt_guard=optional(enabled=st.booleans(), threshold=SHARE, model_id=WORD),
+        backend_type=st.sampled_from(["memory", "milvus", "hybrid"]),
+        milvus=MILVUS,
+    ).filter(lambda cache: cache.get("backend_type", "memory") == "memory" or "milvus" in cache),
     classifier=optional(
         category_model=optional(threshold=SHARE, model_id=WORD, use_cpu=st.booleans()),
-        pii_model=optional(threshold=SHARE, model_id=WORD),
+        pii_model=optional(threshold=SHARE, model_id=WORD, pii_mapping_path=WORD),
     ),
     router=optional(large_batch_threshold=st.integers(1, 9)),
     default_reasoning_effort=st.sampled_from(["low", "medium", "high"]),
+    prompt_guard=optional(
+        enabled=st.booleans(), threshold=SHARE, model_id=WORD, on_error=st.sampled_from(["allow", "block"])
+    ),
+    screening=optional(max_tokens=st.integers(256, 999), beyond=st.sampled_from(["sample", "refuse"])),
     auto_model_name=st.sampled_from(["MoM", "router"]),
     include_config_models_in_list=st.booleans(),
     clear_route_cache=st.booleans(),
@@ -103,7 +156,7 @@ def pools(draw: st.DrawFn) -> dict[str, Any]:
     for name in MODELS:
         extra = optional(
             reasoning_family=st.sampled_from([*FAMILIES, ""]),
-            pii_policy=optional(allow_by_default=st.booleans()),
+            pii_policy=optional(allow_by_default=st.booleans(), pii_types_allowed=TYPES),
             pricing=optional(currency=st.just("USD"), prompt_per_1m=SHARE),
         )
         models[name] = {"preferred_endpoints": ["a"], "loras": [{"name": ADAPTERS[name]}], **draw(extra)}
@@ -112,7 +165,7 @@ def pools(draw: st.DrawFn) -> dict[str, Any]:
         "model_config": models,
         "default_model": draw(st.sampled_from(MODELS)),
         "reasoning_families": FAMILIES,
-        "prompt_guard": {"enabled": False},
+        "router": {},
     }
     return document | draw(TOP)
 
@@ -154,7 +207,16 @@ PLUGIN = st.one_of(
         }
     ),
     st.fixed_dictionaries(
-        {"type": st.sampled_from(["pii", "jailbreak"]), "configuration": optional(threshold=SHARE)}
+        {
+            "type": st.just("jailbreak"),
+            "configuration": optional(enabled=st.booleans(), threshold=SHARE),
+        }
+    ),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("pii"),
+            "configuration": optional(enabled=st.booleans(), threshold=SHARE, pii_types_allowed=TYPES),
+        }
     ),
 )
 
@@ -204,6 +266,20 @@ def check(raw: dict[str, Any]) -> None:
         for each in (loaded.settings, again.settings)
     ]
     assert plans[0].generation == plans[1].generation
+    assert plans[0].screening == plans[1].screening
+    policies_hold(raw, plans[0].screening.pii)
+
+
+def policies_hold(raw: dict[str, Any], pii: PiiPolicy) -> None:
+    """No migration lets a model see what the file denies it, unless nobody looks."""
+    for name, model in raw["model_config"].items():
+        policy = model.get("pii_policy")
+        if policy is None or policy.get("allow_by_default"):
+            continue
+        denied = PII_TYPES - set(policy.get("pii_types_allowed", []))
+        assert pii.default.enabled
+        for served in (name, ADAPTERS[name]):
+            assert pii.denied("", served, PII_TYPES) == denied
 
 
 @settings(deadline=None, max_examples=40)
@@ -216,6 +292,28 @@ def test_a_configuration_of_late_2025_comes_out_of_migration_the_same(raw: dict[
 @given(version_01())
 def test_a_configuration_of_version_0_1_comes_out_of_migration_the_same(raw: dict[str, Any]) -> None:
     check(raw)
+
+
+@settings(deadline=None, max_examples=40)
+@given(late_2025(), MILVUS, st.sampled_from(["milvus", "hybrid"]))
+def test_a_file_about_milvus_is_the_same_as_its_content_in_place(
+    raw: dict[str, Any], milvus: dict[str, Any], backend: str
+) -> None:
+    cache = {"enabled": True, "backend_type": backend}
+    inside = settle(FILE, raw | {"semantic_cache": cache | {"milvus": milvus}})
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "config" / "config.yaml"
+        (path.parent / "cache").mkdir(parents=True)
+        file = path.parent / "milvus.yaml"
+        file.write_text(yaml.safe_dump(milvus, sort_keys=False))
+        outside = settle(
+            path, raw | {"semantic_cache": cache | {"backend_config_path": "config/milvus.yaml"}}
+        )
+    assert outside.settings == inside.settings
+    prefix = ("semantic_cache", "milvus")
+    told = [(each.loc[2:], each.text) for each in inside.warnings if each.loc[:2] == prefix]
+    assert told == [(each.loc, each.text) for each in outside.warnings if each.file == str(file)]
+    assert "hunter2" not in dump(document_of(outside.settings))
 
 
 JUNK = st.one_of(

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryType, ClusterLbPolicy
@@ -22,6 +23,7 @@ from router_extproc.envoyconf.topology import (
     Tls,
     Topology,
     UnixPath,
+    Upstream,
 )
 from tests.unit.envoyconf.shipped import SHIPPED
 
@@ -51,6 +53,16 @@ def protocol_of(cluster: Cluster) -> HttpProtocolOptions:
     options = cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].unpack()
     assert isinstance(options, HttpProtocolOptions)
     return options
+
+
+@pytest.mark.parametrize(
+    ("tls", "given", "seconds"), [(None, None, 2), (SECURE, None, 5), (None, 0.25, 0.25), (SECURE, 30, 30)]
+)
+def test_a_connection_may_take_what_is_given_and_longer_with_tls(
+    tls: Tls | None, given: float | None, seconds: float
+) -> None:
+    model = Model((Endpoint("10.0.0.1", 1, tls=tls),), upstream=Upstream(connect_timeout=given))
+    assert cluster_of(only(model), "model:m").connect_timeout == timedelta(seconds=seconds)
 
 
 def test_there_is_one_cluster_for_the_router_and_one_for_each_model() -> None:

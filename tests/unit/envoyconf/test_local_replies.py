@@ -18,6 +18,15 @@ def test_answers_of_the_router_match_no_rule() -> None:
     assert expression == "!response.code_details.startsWith('cache_')"
 
 
+def test_a_request_whose_time_is_up_is_told_in_the_api_s_form_where_there_is_a_limit() -> None:
+    def flags(timed: bool) -> list[str]:
+        failed = local_replies(4096, timed=timed).mappers[-1].to_dict()
+        found: list[str] = failed["filter"]["andFilter"]["filters"][0]["responseFlagFilter"]["flags"]
+        return found
+
+    assert flags(True) == [*flags(False), "UT"]
+
+
 def test_a_missing_key_of_ours_is_no_fault_of_the_clients_key() -> None:
     (mapper,) = [
         each for each in local_replies(4096).mappers if each.filter and NO_KEY in str(each.filter.to_dict())

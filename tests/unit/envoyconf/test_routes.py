@@ -7,7 +7,7 @@ from envoy_data_plane.envoy.config.route.v3 import RetryPolicy, Route, RouteActi
 from router_extproc.base.names import SELECTED_MODEL
 from router_extproc.envoyconf.clusters import model_cluster
 from router_extproc.envoyconf.routes import DEFAULT, routes
-from router_extproc.envoyconf.topology import Endpoint, KeyFromEnvironment, Model, Topology
+from router_extproc.envoyconf.topology import Endpoint, KeyFromEnvironment, Model, Topology, Upstream
 from tests.unit.envoyconf.shipped import SHIPPED
 
 
@@ -53,6 +53,36 @@ def test_answers_may_take_any_time_but_not_be_silent_for_ever() -> None:
     for route in everything().routes:
         assert action(route).timeout == timedelta(0)
         assert action(route).idle_timeout == timedelta(minutes=10)
+
+
+def test_a_model_s_own_timeouts_are_on_each_of_its_routes() -> None:
+    upstream = Upstream(idle_timeout=90.5, request_timeout=120)
+    slow = Model((Endpoint("10.0.0.1", 1),), "/api", upstream=upstream)
+    models = {**SHIPPED.models, "qwen3-8b": slow}
+    found = [
+        (action(each).timeout, action(each).idle_timeout, action(each).cluster)
+        for each in everything(replace(SHIPPED, models=models)).routes
+    ]
+    own = [(timeout, idle) for timeout, idle, cluster in found if cluster == "model:qwen3-8b"]
+    assert own == [(timedelta(seconds=120), timedelta(seconds=90.5))] * 4
+    rest = {(timeout, idle) for timeout, idle, cluster in found if cluster != "model:qwen3-8b"}
+    assert rest == {(timedelta(0), timedelta(minutes=10))}
+
+
+@pytest.mark.parametrize(("retries", "servers", "done"), [(1, 1, 1), (5, 1, 5), (5, 3, 2), (1, 3, 1)])
+def test_retries_are_as_many_as_wanted_and_at_each_other_server_once(
+    retries: int, servers: int, done: int
+) -> None:
+    endpoints = tuple(Endpoint(f"10.0.0.{number}", 1) for number in range(servers))
+    model = Model(endpoints, upstream=Upstream(retries=retries))
+    found = action(everything(only(model)).routes[0]).retry_policy
+    assert found is not None
+    assert found.num_retries == done
+
+
+def test_without_retries_there_is_no_policy_for_them() -> None:
+    model = Model((Endpoint("a", 1), Endpoint("b", 1)), upstream=Upstream(retries=0))
+    assert all(action(each).retry_policy is None for each in everything(only(model)).routes)
 
 
 UNSEEN = {"connect-failure", "refused-stream", "reset-before-request"}

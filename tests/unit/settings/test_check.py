@@ -48,6 +48,28 @@ def pool(*places: str, simulated: bool = True) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("verifier", "message"),
+    [
+        (
+            {"threshold": 0.9, "veto": 0.91},
+            "semantic_cache.verifier.veto: 0.91 is above threshold, 0.9: a candidate with a sign of",
+        ),
+        ({"threshold": 0.5}, "semantic_cache.verifier.veto: 0.88, the default, is above threshold, 0.5: a"),
+        ({"veto": 1.0}, "semantic_cache.verifier.veto: 1.0 is above threshold, 0.95, the default: a cand"),
+        ({"threshold": 0.9, "veto": 0.9}, ""),
+        ({"threshold": 0.5, "enabled": False}, ""),
+    ],
+)
+def test_a_sign_of_a_difference_never_makes_a_hit_likelier(verifier: dict[str, Any], message: str) -> None:
+    document = shipped()
+    document["semantic_cache"]["verifier"] = verifier
+    said = problems(document)
+    assert said.startswith(message) if message else said == ""
+    document["semantic_cache"]["enabled"] = False
+    assert problems(document) == ""
+
+
+@pytest.mark.parametrize(
     ("analysis", "lookup", "company", "right"),
     [
         (500, 50, 2000, True),

@@ -110,6 +110,67 @@ def test_what_does_not_is_the_same_generation(path: tuple[Any, ...], to: Any) ->
     assert generation(*path, to=to) == generation()
 
 
+ON = {"enabled": True}
+
+
+def guarded(**keys: Any) -> str:
+    """With both guards on, and these keys changed, dotted with `__`."""
+    changed = document()
+    changed["prompt_guard"] = dict(ON)
+    changed["classifier"]["pii_model"] = {"enabled": True}
+    for path, value in keys.items():
+        *steps, last = path.split("__")
+        place: Any = changed
+        for step in steps:
+            place = place[int(step)] if step.isdigit() else place.setdefault(step, {})
+        place[last] = value
+    return generation_of(Settings.model_validate(changed), "h1")
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [
+        ("prompt_guard__enabled", False),
+        ("prompt_guard__threshold", 0.6),
+        ("prompt_guard__action", "observe"),
+        ("prompt_guard__on_error", "block"),
+        ("classifier__pii_model__enabled", False),
+        ("classifier__pii_model__threshold", 0.6),
+        ("classifier__pii_model__on_error", "allow"),
+        ("categories__0__jailbreak_enabled", False),
+        ("categories__0__jailbreak_threshold", 0.6),
+        ("categories__0__pii_enabled", False),
+        ("categories__0__pii_threshold", 0.6),
+        ("decisions__0__jailbreak_threshold", 0.6),
+        ("decisions__0__pii_enabled", False),
+        ("decisions__0__pii_types_allowed", ["AGE"]),
+        ("model_config__qwen3-8b__pii_policy", {"pii_types_allowed": ["AGE"]}),
+        ("screening__max_tokens", 512),
+        ("screening__beyond", "refuse"),
+        ("screening__status", 403),
+    ],
+)
+def test_whatever_changes_what_the_guards_let_pass_is_another_generation(path: str, to: Any) -> None:
+    assert guarded(**{path: to}) != guarded()
+
+
+def test_which_types_are_allowed_counts_and_their_order_does_not() -> None:
+    allowed = "model_config__qwen3-8b__pii_policy"
+    found = [
+        guarded(**{allowed: {"pii_types_allowed": types}})
+        for types in (["AGE", "GPE", "PERSON", "TITLE"], ["TITLE", "PERSON", "GPE", "AGE"], ["AGE", "NRP"])
+    ]
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_guard_that_is_off_changes_nothing() -> None:
+    off = {"enabled": False, "threshold": 0.9, "action": "observe"}
+    assert generation("prompt_guard", to=off) == generation()
+    assert generation("screening", to={"max_tokens": 512}) == generation()
+    allowing = {"allow_by_default": True}
+    assert generation("model_config", "qwen3-8b", "pii_policy", to=allowing) == generation()
+
+
 def test_prices_count_where_some_choice_weighs_them() -> None:
     def priced(weights: dict[str, float], price: float) -> str:
         changed = document()

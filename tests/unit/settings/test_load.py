@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from router_extproc.base.errors import ConfigError
-from router_extproc.settings.check import check_milvus
+from router_extproc.settings.check_milvus import check_milvus
 from router_extproc.settings.load import load_milvus, load_settings
 
 ROOT = Path(__file__).parents[3]

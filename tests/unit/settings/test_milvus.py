@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from router_extproc.base.errors import ConfigError
-from router_extproc.settings.check import check_milvus
+from router_extproc.settings.check_milvus import check_milvus
 from router_extproc.settings.load import load_milvus
+from router_extproc.settings.milvus_schema import MilvusSettings
 from router_extproc.settings.refused import REFUSED
-from router_extproc.settings.schema import MilvusSettings
 
 
 def read(folder: Path, text: str) -> MilvusSettings:

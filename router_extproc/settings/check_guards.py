@@ -1,0 +1,93 @@
+"""Whether the guards do what their keys say: types that exist, thresholds that somebody asks for."""
+
+from collections.abc import Iterator, Sequence
+
+from router_extproc.screening.spans import PII_TYPES
+from router_extproc.settings.problem import Loc, Problem, Severity, nearest
+from router_extproc.settings.routing_schema import Decision
+from router_extproc.settings.schema import Category, Settings
+from router_extproc.settings.screening import compile_screening, decision_looks_for_pii, looks_for_pii
+
+GUARD_OFF = "the guard is off; set prompt_guard.enabled, or remove it"
+PII_OFF = (
+    "nothing looks for personal data, because no model has a pii_policy that denies any; give one to a "
+    "model, set classifier.pii_model.enabled, or remove it"
+)
+
+
+def guard_problems(settings: Settings) -> Iterator[Problem]:
+    yield from _section_problems(settings)
+    for name, model in settings.models.items():
+        policy, loc = model.pii_policy, ("model_config", name, "pii_policy", "pii_types_allowed")
+        if policy is not None and policy.allow_by_default and policy.pii_types_allowed:
+            yield _idle(loc, "allow_by_default is true, which allows every type; remove one of them")
+        elif policy is not None:
+            yield from _type_problems(policy.pii_types_allowed, loc)
+    for index, category in enumerate(settings.categories):
+        looks = looks_for_pii(settings) if category.pii_enabled is None else category.pii_enabled
+        yield from _own_problems(category, ("categories", index), settings, looks=looks)
+    for index, decision in enumerate(settings.decisions):
+        looks = decision_looks_for_pii(decision, settings)
+        yield from _own_problems(decision, ("decisions", index), settings, looks=looks)
+        if decision.pii_types_allowed is not None:
+            yield from _type_problems(decision.pii_types_allowed, ("decisions", index, "pii_types_allowed"))
+
+
+def _section_problems(settings: Settings) -> Iterator[Problem]:
+    """A section that is switched off by its own `enabled` may stay."""
+    policy, guard, pii = compile_screening(settings), settings.prompt_guard, settings.classifier.pii_model
+    off = not policy.guard.enabled and "enabled" not in guard.model_fields_set
+    for key in sorted(guard.model_fields_set) if off else ():
+        yield _idle(("prompt_guard", key), GUARD_OFF)
+    off = not policy.pii.enabled and pii.enabled is None
+    for key in sorted(pii.model_fields_set - {"enabled"}) if off else ():
+        yield _idle(("classifier", "pii_model", key), PII_OFF)
+    said = "enabled" in guard.model_fields_set or pii.enabled is not None
+    if not (policy.guard.enabled or policy.pii.enabled or said):
+        for key in sorted(settings.screening.model_fields_set):
+            yield _idle(("screening", key), "no guard is on; switch one on, or remove it")
+    if pii.enabled is False and not policy.pii.enabled:
+        for name, model in settings.models.items():
+            if model.pii_policy is not None and not model.pii_policy.allow_by_default:
+                yield Problem(
+                    ("model_config", name, "pii_policy"),
+                    "denies nothing while classifier.pii_model.enabled is false",
+                    Severity.WARNING,
+                )
+
+
+def _own_problems(
+    own: Category | Decision, loc: Loc, settings: Settings, *, looks: bool
+) -> Iterator[Problem]:
+    """`looks`: whether personal data is looked for there."""
+    guard = settings.prompt_guard
+    if own.jailbreak_threshold is not None:
+        here = (*loc, "jailbreak_threshold")
+        if own.jailbreak_enabled is False:
+            yield _idle(here, "jailbreak_enabled is false here; remove one of them")
+        elif own.jailbreak_enabled is None and not guard.enabled and "enabled" not in guard.model_fields_set:
+            yield _idle(here, GUARD_OFF)
+    keys = ["pii_threshold"] if own.pii_threshold is not None else []
+    if isinstance(own, Decision) and own.pii_types_allowed is not None:
+        keys.append("pii_types_allowed")
+    for key in keys:
+        if own.pii_enabled is False:
+            yield _idle((*loc, key), "pii_enabled is false here; remove one of them")
+        elif not looks and settings.classifier.pii_model.enabled is None:
+            yield _idle((*loc, key), PII_OFF)
+
+
+def _type_problems(types: Sequence[str], loc: Loc) -> Iterator[Problem]:
+    for index, name in enumerate(types):
+        if name not in PII_TYPES:
+            known = f"; the types are {', '.join(sorted(PII_TYPES))}"
+            yield Problem(
+                (*loc, index),
+                f"{name!r} is no type of personal data{nearest(name.upper(), PII_TYPES, else_say=known)}",
+            )
+        elif name in types[:index]:
+            yield _idle((*loc, index), f"{name} stands here already; remove it", why=False)
+
+
+def _idle(loc: Loc, text: str, *, why: bool = True) -> Problem:
+    return Problem(loc, f"has no effect: {text}" if why else text, Severity.IDLE)

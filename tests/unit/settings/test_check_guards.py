@@ -1,0 +1,150 @@
+"""Keys of the guards that name what is not there, or that nobody asks for."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from router_extproc.base.errors import ConfigError
+from router_extproc.settings.check import problems_in
+from router_extproc.settings.load import settle
+from router_extproc.settings.problem import Severity, path_of
+from router_extproc.settings.schema import Settings
+
+FILE = Path("router.yaml")
+DENYING: dict[str, Any] = {"allow_by_default": False}
+
+
+def document(policy: dict[str, Any] | None = None, **keys: Any) -> dict[str, Any]:
+    model = {"preferred_endpoints": ["a"]} | ({} if policy is None else {"pii_policy": policy})
+    return {
+        "vllm_endpoints": [{"name": "a", "address": "127.0.0.1", "port": 9001}],
+        "model_config": {"small": model},
+        "default_model": "small",
+        **keys,
+    }
+
+
+def said(severity: Severity, policy: dict[str, Any] | None = None, **keys: Any) -> dict[str, str]:
+    found = problems_in(FILE, Settings.model_validate(document(policy, **keys)))
+    return {path_of(each.loc): each.text for each in found if each.severity is severity}
+
+
+def idle(policy: dict[str, Any] | None = None, **keys: Any) -> set[str]:
+    return set(said(Severity.IDLE, policy, **keys))
+
+
+def math(**keys: Any) -> list[dict[str, Any]]:
+    return [{"name": "math", "model_scores": [{"model": "small"}], **keys}]
+
+
+def sums(**keys: Any) -> list[dict[str, Any]]:
+    rules = {"conditions": [{"type": "domain", "name": "math"}]}
+    return [{"name": "sums", "rules": rules, "modelRefs": [{"model": "small"}], **keys}]
+
+
+def pii_model(**keys: Any) -> dict[str, Any]:
+    return {"pii_model": keys}
+
+
+def test_a_type_that_is_none_is_refused_with_the_nearest() -> None:
+    path = "model_config.small.pii_policy.pii_types_allowed[1]"
+    found = said(Severity.ERROR, {"pii_types_allowed": ["AGE", "email_adress"]})
+    assert found[path] == "'email_adress' is no type of personal data; did you mean `EMAIL_ADDRESS`?"
+    found = said(Severity.ERROR, decisions=sums(pii_types_allowed=["NO_PII"]))
+    assert found["decisions[0].pii_types_allowed[0]"].startswith(
+        "'NO_PII' is no type of personal data; the types are AGE, CREDIT_CARD, DATE_TIME,"
+    )
+
+
+def test_a_type_that_stands_twice_is_too_much() -> None:
+    path = "model_config.small.pii_policy.pii_types_allowed[1]"
+    assert idle({"pii_types_allowed": ["AGE", "AGE"]}) == {path}
+
+
+def test_types_beside_everything_have_no_effect() -> None:
+    policy = {"allow_by_default": True, "pii_types_allowed": ["AGE"]}
+    assert idle(policy) == {"model_config.small.pii_policy.pii_types_allowed"}
+
+
+def test_a_threshold_of_a_guard_that_nobody_switched_on_is_no_guard() -> None:
+    found = said(Severity.IDLE, categories=math(jailbreak_threshold=0.8), prompt_guard={"threshold": 0.7})
+    assert set(found) == {"categories[0].jailbreak_threshold", "prompt_guard.threshold"}
+    assert "set prompt_guard.enabled" in found["prompt_guard.threshold"]
+    with pytest.raises(ConfigError, match=r"jailbreak_threshold: has no effect: the guard is off"):
+        settle(FILE, document(categories=math(jailbreak_threshold=0.8)))
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"prompt_guard": {"enabled": True}, "categories": math(jailbreak_threshold=0.8)},
+        {"prompt_guard": {"enabled": False, "threshold": 0.7}, "categories": math(jailbreak_threshold=0.8)},
+        {"prompt_guard": {"threshold": 0.7}, "categories": math(jailbreak_enabled=True)},
+        {"decisions": sums(jailbreak_enabled=True, jailbreak_threshold=0.8), "screening": {"status": 403}},
+        {"prompt_guard": {"enabled": False}, "screening": {"max_tokens": 512}},
+        {"policy": DENYING, "classifier": pii_model(threshold=0.7), "categories": math(pii_threshold=0.8)},
+        {"classifier": pii_model(enabled=False, threshold=0.7), "decisions": sums(pii_threshold=0.8)},
+        {"classifier": pii_model(enabled=True, threshold=0.7), "decisions": sums(pii_threshold=0.8)},
+        {"classifier": pii_model(threshold=0.7), "decisions": sums(pii_types_allowed=[])},
+        {"decisions": sums(pii_types_allowed=["AGE"], pii_threshold=0.8)},
+        {"decisions": sums(pii_enabled=True, pii_threshold=0.8)},
+    ],
+)
+def test_what_somebody_asks_for_and_what_is_switched_off_may_stay(keys: dict[str, Any]) -> None:
+    assert idle(**keys) == set()
+
+
+@pytest.mark.parametrize(
+    ("keys", "path"),
+    [
+        (
+            {"prompt_guard": {"enabled": True}}
+            | {"categories": math(jailbreak_enabled=False, jailbreak_threshold=0.8)},
+            "categories[0].jailbreak_threshold",
+        ),
+        ({"categories": math(pii_threshold=0.8)}, "categories[0].pii_threshold"),
+        ({"decisions": sums(pii_threshold=0.8)}, "decisions[0].pii_threshold"),
+        (
+            {"policy": DENYING, "decisions": sums(pii_enabled=False, pii_threshold=0.8)},
+            "decisions[0].pii_threshold",
+        ),
+        (
+            {"policy": DENYING, "decisions": sums(pii_enabled=False, pii_types_allowed=["AGE"])},
+            "decisions[0].pii_types_allowed",
+        ),
+        ({"classifier": pii_model(on_error="block")}, "classifier.pii_model.on_error"),
+        ({"screening": {"beyond": "refuse"}}, "screening.beyond"),
+    ],
+)
+def test_what_nobody_asks_for_has_no_effect(keys: dict[str, Any], path: str) -> None:
+    assert idle(**keys) == {path}
+
+
+def test_a_policy_that_is_switched_off_is_told() -> None:
+    found = said(Severity.WARNING, DENYING, classifier=pii_model(enabled=False))
+    assert found == {
+        "model_config.small.pii_policy": "denies nothing while classifier.pii_model.enabled is false"
+    }
+    somewhere = math(pii_enabled=True)
+    assert said(Severity.WARNING, DENYING, classifier=pii_model(enabled=False), categories=somewhere) == {}
+    assert said(Severity.WARNING, {"allow_by_default": True}, classifier=pii_model(enabled=False)) == {}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"prompt_guard": {"enabled": True, "threshold": 0}},
+        {"prompt_guard": {"enabled": True, "threshold": 1.01}},
+        {"prompt_guard": {"enabled": True, "action": "mask"}},
+        {"prompt_guard": {"enabled": True, "on_error": "pass"}},
+        {"categories": math(jailbreak_enabled=True, jailbreak_threshold=0)},
+        {"screening": {"status": 429}},
+        {"screening": {"max_tokens": 10}},
+        {"screening": {"beyond": "ignore"}},
+    ],
+)
+def test_values_out_of_range_are_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Settings.model_validate(document(**keys))
