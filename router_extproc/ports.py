@@ -14,6 +14,7 @@ from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.caching.marks import Mark, Selector
 from router_extproc.exchange.effects import Note
 from router_extproc.routing.analysis import Analysis
+from router_extproc.routing.compiled import Needs
 
 
 class PortError(Exception):
@@ -32,7 +33,10 @@ class Analyst(Protocol):
         """Identity of the encoder: changes whenever equal texts may get different vectors."""
         ...
 
-    async def analyse(self, text: str) -> Analysis: ...
+    async def analyse(self, text: str, needs: Needs | None = None, others: Sequence[str] = ()) -> Analysis:
+        """`needs` is what will be read of the analysis, None for all of it: the rest may be missing. `others`
+        are texts that the guards look at too; nothing else does."""
+        ...
 
     async def same(self, text: str, other: str) -> float | None:
         """The probability, in [0, 1], that an answer to `other` serves `text`; None when the two together

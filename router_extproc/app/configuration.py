@@ -17,18 +17,21 @@ from router_extproc.envoyconf.topology import (
     KeyFromEnvironment,
     KeyFromFile,
     Topology,
+    Upstream,
 )
 from router_extproc.envoyconf.topology import Model as EnvoyModel
 from router_extproc.envoyconf.topology import Tls as EnvoyTls
-from router_extproc.settings.check import check_milvus
+from router_extproc.settings.check_milvus import check_milvus
 from router_extproc.settings.compile import scope_of
 from router_extproc.settings.load import load as settings_of
 from router_extproc.settings.load import load_milvus
+from router_extproc.settings.milvus_schema import MilvusSettings
+from router_extproc.settings.pool_schema import ApiKey as GivenApiKey
+from router_extproc.settings.pool_schema import Endpoint as GivenEndpoint
+from router_extproc.settings.pool_schema import HealthCheck as GivenHealthCheck
+from router_extproc.settings.pool_schema import Upstream as GivenUpstream
 from router_extproc.settings.problem import Notice
-from router_extproc.settings.schema import Address, MilvusSettings, Settings
-from router_extproc.settings.schema import ApiKey as GivenApiKey
-from router_extproc.settings.schema import Endpoint as GivenEndpoint
-from router_extproc.settings.schema import HealthCheck as GivenHealthCheck
+from router_extproc.settings.schema import Address, Settings
 from router_extproc.simulator.options import CONTEXT_TOKENS, SimulatedModel
 from router_extproc.stores.options import Credentials, Embedded, MilvusOptions, Server, Tls
 
@@ -42,10 +45,10 @@ AUTHORITIES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A checked configuration. `milvus` is None unless the cache's backend is Milvus; paths in it are
-    relative to `milvus_path`. `tools` is the content of the tools' file, if one is used.
-    `warnings` are about keys of the file that do nothing, or not what its author
-    may expect."""
+    """A checked configuration. `milvus` is None unless the cache's backend is Milvus; it stands in the file
+    `milvus_path`, which is `path` where it is part of the settings, and paths in it are relative to that
+    file. `tools` is the content of the tools' file, if one is used. `warnings` are about keys of the file
+    that do nothing, or not what its author may expect."""
 
     path: Path
     settings: Settings
@@ -58,9 +61,11 @@ class Configuration:
 def load(path: Path) -> Configuration:
     """Read and check `path` and the files it names. Raises ConfigError."""
     settings, warnings = settings_of(path)
-    cache = settings.semantic_cache
+    cache, tools = settings.semantic_cache, tools_of(path, settings)
+    if cache.enabled and cache.milvus is not None:
+        return Configuration(path, settings, cache.milvus, path, tools, warnings)
     if not cache.enabled or cache.backend_config_path is None:
-        return Configuration(path, settings, None, None, tools_of(path, settings), warnings)
+        return Configuration(path, settings, None, None, tools, warnings)
     milvus_path = path.parent / cache.backend_config_path
     milvus = load_milvus(milvus_path)
     check_milvus(milvus_path, milvus)
@@ -69,7 +74,7 @@ def load(path: Path) -> Configuration:
             f"{path}: semantic_cache.backend_type: `milvus` finds neighbours in a Milvus server, and "
             f"{milvus_path} names an embedded folder; use `hybrid`, or give connection.host"
         )
-    return Configuration(path, settings, milvus, milvus_path, tools_of(path, settings), warnings)
+    return Configuration(path, settings, milvus, milvus_path, tools, warnings)
 
 
 def tools_file(path: Path, settings: Settings) -> Path | None:
@@ -106,6 +111,7 @@ def topology_of(configuration: Configuration) -> Topology:
             path_prefix=_path_prefix(configuration.path, name, model.preferred_endpoints, places),
             api_key=_api_key(model.api_key, folder),
             health_check=_health_check(model.health_check),
+            upstream=_upstream(model.upstream, settings.upstream),
         )
         for name, model in settings.models.items()
     }
@@ -176,6 +182,12 @@ def _health_check(given: GivenHealthCheck | None) -> HealthCheck | None:
     return HealthCheck(given.path, given.interval_seconds, given.timeout_seconds)
 
 
+def _upstream(own: GivenUpstream, shared: GivenUpstream) -> Upstream:
+    """The model's own values, else those of all models, else Envoy's configuration has its defaults."""
+    given = shared.model_dump(exclude_none=True) | own.model_dump(exclude_none=True)
+    return Upstream(**{key.removesuffix("_seconds"): value for key, value in given.items()})
+
+
 def system_authorities() -> str:
     """The file of authorities that this system trusts; where there is none, where Debian has it. Envoy has no
     default of its own: without a file it would not verify at all."""
@@ -240,16 +252,17 @@ def milvus_options(
     if milvus is None or path is None:
         return None
     connection, index = milvus.connection, milvus.collection.index
+    place = _milvus_place(configuration, path)
     # Less than the lookup's budget, so that what memory found is still in time when Milvus is not.
     lookup = 0.8 * configuration.settings.semantic_cache.lookup_timeout_ms / 1000
     field = milvus.collection.vector_field
     if dimension is not None and field.dimension not in ("auto", dimension):
         raise ConfigError(
-            f"{path}: collection.vector_field.dimension: the encoder makes vectors of {dimension} "
+            f"{place}collection.vector_field.dimension: the encoder makes vectors of {dimension} "
             f"components, not {field.dimension}; write {dimension}, or `auto`"
         )
     return MilvusOptions(
-        target=_target(milvus, path),
+        target=_target(milvus, path, place),
         dimension=dimension or 0,
         encoder=encoder,
         collection=milvus.collection.name,
@@ -280,21 +293,27 @@ def tenant_key(configuration: Configuration) -> bytes:
     return key
 
 
-def _target(milvus: MilvusSettings, path: Path) -> Server | Embedded:
+def _milvus_place(configuration: Configuration, path: Path) -> str:
+    """What a message about a key of Milvus's begins with."""
+    inline = configuration.settings.semantic_cache.milvus is not None
+    return f"{path}: {'semantic_cache.milvus.' if inline else ''}"
+
+
+def _target(milvus: MilvusSettings, path: Path, place: str) -> Server | Embedded:
     connection = milvus.connection
     if connection.path is not None:
         return Embedded((path.parent / connection.path).resolve())
     if connection.host is None:
-        raise ConfigError(f"{path}: connection: give either `path` (embedded) or `host` (a server)")
+        raise ConfigError(f"{place}connection: give either `path` (embedded) or `host` (a server)")
     credentials = None
     if connection.auth is not None and connection.auth.enabled:
         username = connection.auth.username
         if not username:
-            raise ConfigError(f"{path}: connection.auth.username: is required; or set `enabled: false`")
+            raise ConfigError(f"{place}connection.auth.username: is required; or set `enabled: false`")
         password = os.environ.get(connection.auth.password_env, "")
         if not password:
             raise ConfigError(
-                f"{path}: connection.auth.password_env: the environment variable "
+                f"{place}connection.auth.password_env: the environment variable "
                 f"{connection.auth.password_env} is not set; set it to the password of Milvus"
             )
         credentials = Credentials(username, password)

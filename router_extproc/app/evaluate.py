@@ -3,20 +3,18 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import TypeVar
 
 from router_extproc.app.configuration import Configuration, load
 from router_extproc.app.mind import Mind
 from router_extproc.app.models import find_bundle
+from router_extproc.app.parallel import on_all_cores
 from router_extproc.base.errors import OperatorError
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.policy import CachePolicy, Mode
-from router_extproc.encoder.cpu import available_threads
 from router_extproc.evaluation.domain import DomainReport, evaluate_domain
 from router_extproc.evaluation.judge import BOUNDS, Judge, Question, Verdict
 from router_extproc.evaluation.pairs import Pair, PairsReport, evaluate_pairs, judge_pair
@@ -31,14 +29,12 @@ from router_extproc.evaluation.rows import (
     read_replay_rows,
 )
 from router_extproc.routing.analysis import Analysis
-from router_extproc.routing.compiled import DOMAIN, RoutingPolicy
+from router_extproc.routing.compiled import RoutingPolicy
 from router_extproc.routing.decide import decide
 from router_extproc.routing.facts import Facts
 from router_extproc.routing.world import World
+from router_extproc.settings.routing import domain_head
 from router_extproc.stores.memory import MemoryStore
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def evaluate(config: Path, task: str, file: Path, *, as_json: bool) -> int:
@@ -59,11 +55,26 @@ def evaluate(config: Path, task: str, file: Path, *, as_json: bool) -> int:
 def _domain(file: Path, configuration: Configuration) -> DomainReport:
     rows = read_domain_rows(file)
     mind = Mind.load(find_bundle(configuration.settings), configuration)
-    head = mind.heads.on_vector[DOMAIN]
-    check_labels(file, [row.label for row in rows], head.labels)
+    # A classifier with `use_as_domain` gives the categories in the shipped head's place.
+    name = domain_head(configuration.settings)
+    head = mind.heads.on_vector.get(name) or mind.heads.on_text[name]
+    labels = [row.label for row in rows]
+    check_labels(file, labels, head.labels)
     analyses = analyse(mind, {row.text for row in rows})
-    shares = [analyses[row.text].heads[DOMAIN] for row in rows]
-    return evaluate_domain([row.label for row in rows], shares)
+    return evaluate_domain(
+        labels,
+        [_shares(file, analyses[row.text], name) for row in rows],
+        configuration.settings.classifier.category_model.threshold,
+        [row.kind for row in rows],
+    )
+
+
+def _shares(file: Path, analysis: Analysis, head: str) -> Mapping[str, float]:
+    if head in analysis.failed:
+        raise OperatorError(
+            f"{file}: the head {head!r} failed on a text; `router-extproc models verify` tests it"
+        )
+    return analysis.heads[head]
 
 
 def check_labels(file: Path, labels: Sequence[str], known: Sequence[str]) -> None:
@@ -106,7 +117,7 @@ def judge_of(mind: Mind, policy: CachePolicy) -> Judge:
 
 def judge_pairs(judge: Judge, pairs: Sequence[Pair]) -> list[Verdict]:
     """What a cache that holds a says to b, for each pair."""
-    return _on_all_cores(partial(judge_pair, judge), pairs, "pairs")
+    return list(on_all_cores(partial(judge_pair, judge), pairs, len(pairs), "pairs"))
 
 
 def threshold_of(policy: CachePolicy, category: str) -> float:
@@ -166,21 +177,5 @@ def analyse(mind: Mind, texts: Iterable[str]) -> dict[str, Analysis]:
     """What one encoder pass says about each text. All cores work, on one text each: a vector is the same
     whatever else runs. Progress goes to stderr."""
     ordered = sorted(set(texts))
-    return dict(zip(ordered, _on_all_cores(mind.analyse, ordered, "texts"), strict=True))
-
-
-def _on_all_cores(work: Callable[[T], R], items: Sequence[T], noun: str) -> list[R]:
-    """`work` on each of `items`, in threads that leave the interpreter's lock to each other while a model
-    runs. Progress goes to stderr."""
-    progress = Progress(len(items), noun, sys.stderr)
-    results: list[R] = []
-    pool = ThreadPoolExecutor(max_workers=available_threads(), thread_name_prefix="evaluate")
-    try:
-        for result in pool.map(work, items):
-            results.append(result)
-            progress(len(results))
-    finally:
-        # Someone who presses Ctrl-C does not wait for what is left.
-        pool.shutdown(cancel_futures=True)
-    progress.end()
-    return results
+    analyses = on_all_cores(mind.analyse, ordered, len(ordered), "texts")
+    return dict(zip(ordered, analyses, strict=True))

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from router_extproc.app.configuration import load
 from router_extproc.app.models import find_bundle
+from router_extproc.app.parallel import on_all_cores
 from router_extproc.base.errors import OperatorError
 from router_extproc.encoder.complexity import COMPLEXITY_WEIGHTS, STRONG, load_complexity
-from router_extproc.encoder.cpu import available_threads
 from router_extproc.encoder.session import Options, open_encoder
-from router_extproc.evaluation.progress import Progress
 from router_extproc.evaluation.routing import Prices, Threshold, evaluate_routing
-from router_extproc.evaluation.rows import read_routing_rows
+from router_extproc.evaluation.rows import RoutingRow, read_routing_rows
 from router_extproc.settings.routing_schema import ComplexitySignal
 from router_extproc.settings.schema import Settings
 
@@ -40,15 +39,15 @@ def evaluate_routes(
         )
     bundle = find_bundle(settings)
     head = load_complexity(COMPLEXITY_WEIGHTS, bundle.base_revision, bundle.dimension)
-    options = Options(threads=available_threads(), max_tokens=settings.encoder.max_tokens)
-    encoder = open_encoder(bundle, options)
-    progress = Progress(len(rows), "texts", sys.stderr)
-    vectors = encoder.encode_many([row.text for row in rows], progress)
-    progress.end()
+    encoder = open_encoder(bundle, Options(max_tokens=settings.encoder.max_tokens))
+
+    def strong_share(row: RoutingRow) -> float:
+        return head.probabilities(encoder.run(encoder.tokenise(row.text)).states)[STRONG]
+
     report = evaluate_routing(
         [row.weak_ok for row in rows],
         [row.strong_ok for row in rows],
-        [head.probabilities(vector)[STRONG] for vector in vectors],
+        list(on_all_cores(strong_share, rows, len(rows), "texts")),
         prices,
         thresholds_of(settings),
     )

@@ -19,7 +19,10 @@ from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision, Unsuitable, decide
 from router_extproc.routing.policy import ReasoningFamily, Route, reasoning_fields
 from router_extproc.routing.world import World
-from router_extproc.settings.schema import Pricing, Settings
+from router_extproc.screening.policy import ScreeningPolicy, is_attack
+from router_extproc.screening.reading import Screening
+from router_extproc.settings.pool_schema import Pricing
+from router_extproc.settings.schema import Settings
 
 SHOWN = 5
 """How many domains are printed."""
@@ -42,7 +45,7 @@ def document_of(prompt: str, plan: Snapshot, analysis: Analysis, settings: Setti
     said = prompt.encode("utf-8", "replace").decode()
     body = {"model": "auto", "messages": [{"role": "user", "content": said}]}
     facts = facts_of(parse_chat(json.dumps(body).encode()))
-    decision = decide(plan.routing, None, facts, analysis, World())
+    decision = decide(plan.routing, None, facts, analysis, World(), plan.screening.pii)
     cache = decision.cache_key if isinstance(decision, Decision) else decision.category
     return {
         **_chosen(decision, plan, settings),
@@ -57,6 +60,7 @@ def document_of(prompt: str, plan: Snapshot, analysis: Analysis, settings: Setti
         "truncated": analysis.truncated,
         "encoder": analysis.encoder,
         "generation": plan.generation,
+        "guards": _guards_document(plan.screening, decision, analysis.screening or Screening()),
         "cache": _cache_document(plan.cache, cache, prompt, truncated=analysis.truncated),
     }
 
@@ -86,6 +90,27 @@ def _edits(route: Route, family: ReasoningFamily | None) -> dict[str, object]:
     return {"model": route.name, field: {key: value} if key else value}
 
 
+def _guards_document(
+    policy: ScreeningPolicy, decision: Decision | Unsuitable, found: Screening
+) -> dict[str, object]:
+    """What was found, and what counts of it where the prompt goes. Types and scores only."""
+    attack, pii = policy.guard.of(decision.cache_key), policy.pii.of(decision.cache_key)
+    return {
+        "jailbreak": {
+            "enabled": attack.enabled,
+            "threshold": attack.threshold,
+            "probability": None if found.attack is None else round(found.attack, 4),
+            "blocked": is_attack(policy.guard, decision.cache_key, found),
+        },
+        "pii": {
+            "enabled": pii.enabled,
+            "threshold": pii.threshold,
+            "types": {kind: round(score, 4) for kind, score in sorted(found.types.items())},
+            "counted": sorted(decision.sensitive),
+        },
+    }
+
+
 def _cache_document(policy: CachePolicy, key: str, prompt: str, *, truncated: bool) -> dict[str, object]:
     """How a prompt of this category or decision uses the cache, as the first turn of a conversation."""
     own = policy.of(key)
@@ -106,6 +131,7 @@ WHY = {
     "decision": "the rules of decision {decision!r} hold",
     "auto_routing": "{category} at {confidence:.0%} reaches the threshold of {threshold:.0%}",
     "below_threshold": "the best domain has {confidence:.0%}, below the threshold of {threshold:.0%}",
+    "no_analysis": "no decision holds, and what the domain is could not be found out",
     "no_route": "no decision holds, and no models are configured for the category {category!r}",
     "unsuitable": "nothing else that is listed can answer this request",
 }
@@ -119,6 +145,7 @@ def as_text(document: Mapping[str, Any]) -> str:
         *_block("domains", _domains(document["probabilities"])),
         *_traced(document["trace"]),
         *_request(document),
+        *_block("guards", _guards(document["guards"])),
         _line("cache", json.dumps(document["cache"])),
         _line(
             "encoder",
@@ -150,6 +177,21 @@ def _request(document: Mapping[str, Any]) -> Iterator[str]:
     yield _line("price", price.format(**pricing) if pricing else "not configured")
 
 
+def _guards(guards: Mapping[str, Any]) -> Iterator[str]:
+    attack, pii = guards["jailbreak"], guards["pii"]
+    if attack["enabled"] and attack["probability"] is not None:
+        verdict = "blocked" if attack["blocked"] else "passes"
+        yield f"jailbreak {attack['probability']:.4f}, counts from {attack['threshold']:.2f}: {verdict}"
+    else:
+        yield "jailbreaks are not looked for"
+    if not pii["enabled"]:
+        yield "personal data is not looked for"
+        return
+    types = ", ".join(f"{kind} {score:.2f}" for kind, score in pii["types"].items())
+    counted = ", ".join(pii["counted"]) or "nothing"
+    yield f"personal data: {types or 'none'}; from {pii['threshold']:.2f} counts {counted}"
+
+
 def _domains(shares: Mapping[str, float]) -> list[str]:
     ranked = list(shares.items())[:SHOWN]
     width = max((len(name) for name, _ in ranked), default=0)
@@ -157,6 +199,8 @@ def _domains(shares: Mapping[str, float]) -> list[str]:
 
 
 def _traced(trace: Mapping[str, Any]) -> Iterator[str]:
+    if trace["failed"]:
+        yield _line("failed", f"heads: {', '.join(trace['failed'])}")
     yield from _block("signals", (_signal(signal) for signal in trace["signals"]))
     yield from _block("decisions", (line for each in trace["decisions"] for line in _decision(each)))
     yield from _block("candidates", (_candidate(each) for each in trace["candidates"]))

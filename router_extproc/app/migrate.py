@@ -43,7 +43,12 @@ def _adapt(document: dict[str, Any], here: Path, there: Path) -> None:
 
 def _paths(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """The keys that name a file beside the configuration, with the section each stands in."""
-    yield document.get("semantic_cache", {}), "backend_config_path"
+    cache = document.get("semantic_cache", {})
+    yield cache, "backend_config_path"
+    connection = (cache.get("milvus") or {}).get("connection") or {}
+    yield connection, "path"
+    for key in ("ca_pem_path", "ca_file", "cert_file", "key_file"):
+        yield connection.get("tls") or {}, key
     yield document.get("tools", {}), "tools_db_path"
     yield document.get("admin", {}), "token_file"
     for classifier in document.get("classifiers", ()):

@@ -15,13 +15,17 @@ from router_extproc.base.errors import OperatorError
 from router_extproc.encoder.bundle import Bundle
 from router_extproc.encoder.classifier import ClassifierOptions
 from router_extproc.encoder.cpu import available_threads
+from router_extproc.encoder.heads import GUARD_WEIGHTS, load_head
+from router_extproc.encoder.judging import judged
 from router_extproc.encoder.loading import Base, ByExamples, ByModel, Heads, load_heads
+from router_extproc.encoder.screener import Screener
 from router_extproc.encoder.session import Options, SentenceEncoder, open_encoder
 from router_extproc.encoder.verifier import CrossEncoder, open_verifier
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.compiled import DOMAIN
 from router_extproc.routing.tools import ToolBox
+from router_extproc.screening.reading import Screened
 from router_extproc.settings.compile import compile_snapshot
 from router_extproc.settings.routing import compile_routing, domain_head
 from router_extproc.settings.routing_schema import CustomClassifier
@@ -37,6 +41,7 @@ class Mind:
     encoder: SentenceEncoder
     verifier: CrossEncoder | None
     heads: Heads
+    screener: Screener
 
     @classmethod
     def load(cls, bundle: Bundle, configuration: Configuration) -> "Mind":
@@ -46,7 +51,9 @@ class Mind:
         threads = settings.encoder.threads or max(1, available_threads() // 2)
         encoder = open_encoder(bundle, Options(threads=threads, max_tokens=settings.encoder.max_tokens))
         verifier = open_verifier(bundle, threads) if settings.semantic_cache.verifier.enabled else None
-        return cls(bundle.base_revision, encoder, verifier, Heads({}, {})).prepared(configuration)
+        guard = load_head(GUARD_WEIGHTS, bundle.base_revision, bundle.dimension)
+        screener = Screener(encoder, guard, bundle.types, settings.screening.max_tokens)
+        return cls(bundle.base_revision, encoder, verifier, Heads({}, {}), screener).prepared(configuration)
 
     def prepared(self, configuration: Configuration) -> "Mind":
         """The same encoder with the heads that `configuration` needs. Blocks; raises OperatorError."""
@@ -62,16 +69,29 @@ class Mind:
         return self.encoder.encode_many(texts)
 
     def analyse(self, text: str) -> Analysis:
-        """What one encoder pass and all heads say about `text`. Safe in threads; raises OperatorError."""
+        """What one encoder pass and all heads say about `text`; a head that fails is named in `failed`. Safe
+        in threads; raises OperatorError."""
         tokens = self.encoder.tokenise(text)
-        vector = self.encoder.run(tokens)
-        if not np.isfinite(vector).all():
+        reading = self.encoder.run(tokens)
+        if not np.isfinite(reading.states).all():
             raise OperatorError(
                 "the encoder gave a vector that is not finite; `router-extproc models verify` checks it"
             )
-        heads = {name: head.probabilities(vector) for name, head in self.heads.on_vector.items()}
-        heads |= {name: head.probabilities(text) for name, head in self.heads.on_text.items()}
-        return Analysis(vector, heads, self.encoder.encoder, len(tokens.ids), tokens.truncated)
+        failures: dict[str, BaseException] = {}
+        on_states = judged(self.heads.on_vector, reading.states, failures)
+        return Analysis(
+            reading.vector,
+            on_states | judged(self.heads.on_text, text, failures),
+            self.encoder.encoder,
+            len(tokens.ids),
+            tokens.truncated,
+            failed=tuple(failures),
+            screening=self.screener.screen_all((text,), (tokens, reading)),
+        )
+
+    def screen(self, text: str) -> Screened:
+        """What the guards find in `text`."""
+        return self.screener.screen(text)
 
     def plan(self, configuration: Configuration, tenant_key: bytes = b"") -> Snapshot:
         """Blocks while phrases are embedded. Raises ConfigError."""
@@ -80,7 +100,7 @@ class Mind:
         return compile_snapshot(
             settings,
             encoder=self.encoder.encoder,
-            heads=digest("heads", self.heads.as_bytes()),
+            heads=digest("heads", (*self.heads.as_bytes(), self.screener.as_bytes())),
             embed=self.embed,
             tenant_key=tenant_key,
             tools_db=content,

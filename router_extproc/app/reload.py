@@ -30,6 +30,7 @@ CACHE_AT_START: Final = (
     "enabled",
     "backend_type",
     "backend_config_path",
+    "milvus",
     "scope",
     "tenant_key_env",
     "max_entries",
@@ -40,6 +41,8 @@ CACHE_AT_START: Final = (
     "max_pending_writes",
     "max_pending_bytes",
 )
+
+SCREENING_AT_START: Final = ("max_tokens",)
 
 
 class Outcome(StrEnum):
@@ -149,7 +152,7 @@ class Generations:
 def check_reloadable(before: Configuration, after: Configuration) -> None:
     """Raises ConfigError naming every changed key that is read at start only."""
     keys = [*_changed(before.settings, after.settings)]
-    if before.milvus != after.milvus:
+    if before.milvus != after.milvus and after.milvus_path != after.path:
         keys.append(f"{after.milvus_path}")
     if keys:
         raise ConfigError(
@@ -172,6 +175,7 @@ def _changed(before: Settings, after: Settings) -> Iterator[str]:
     one, other = before.model_dump(), after.model_dump()
     yield from _differing(one, other, AT_START, "")
     yield from _differing(one["semantic_cache"], other["semantic_cache"], CACHE_AT_START, "semantic_cache.")
+    yield from _differing(one["screening"], other["screening"], SCREENING_AT_START, "screening.")
 
 
 def _differing(

@@ -12,6 +12,7 @@ from typing import Final
 from aiohttp import web
 
 from router_extproc.app.caching import Cache, open_cache
+from router_extproc.app.changes import Changes
 from router_extproc.app.configuration import (
     Configuration,
     place,
@@ -20,26 +21,24 @@ from router_extproc.app.configuration import (
     tools_file,
 )
 from router_extproc.app.mind import Mind
-from router_extproc.app.reload import Generation, Generations, Outcome, Proxy, watch
+from router_extproc.app.reload import Generation, Generations, Proxy, watch
 from router_extproc.app.token import admin_token
-from router_extproc.base.errors import ConfigError
 from router_extproc.encoder.batcher import BatchingAnalyst
-from router_extproc.encoder.loading import Heads
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.server.admin import CacheAdmin, Facts, cache_routes
 from router_extproc.server.decisions import decision_routes
-from router_extproc.server.driver import Ports
+from router_extproc.server.driver import Ports, log_bug
 from router_extproc.server.flights import Flights
 from router_extproc.server.http import Check, probe, serve_api, serve_metrics
 from router_extproc.server.listener import Listener
 from router_extproc.server.pool import Pool
 from router_extproc.server.servicer import Servicer
 from router_extproc.server.verifier import Verifier
-from router_extproc.settings.compile import feedback_of
 from router_extproc.settings.problem import grouped
 from router_extproc.settings.schema import Settings
+from router_extproc.telemetry.audit import Audited
 from router_extproc.telemetry.metrics import CONTENT_TYPE, Metrics
 
 log = logging.getLogger(__name__)
@@ -53,6 +52,20 @@ class SystemClock:
 
     def now(self) -> float:
         return time.time()
+
+
+class HeadFailures:
+    """Counts them, and logs the first of each head: a broken head fails at every request."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._logged: set[str] = set()
+
+    def __call__(self, head: str, error: BaseException) -> None:
+        self._metrics.head_failed(head)
+        if head not in self._logged:
+            self._logged.add(head)
+            log_bug(f"the head {head}", error)
 
 
 @asynccontextmanager
@@ -70,61 +83,14 @@ async def running(
     for line in grouped(configuration.warnings):
         log.warning("%s: %s", configuration.path, line)
     async with AsyncExitStack() as stack:
-        heads = mind.heads
-        analyst = BatchingAnalyst(
-            mind.encoder, heads.on_vector, text_heads=heads.on_text, verifier=mind.verifier
-        )
-        await analyst.start()
-        stack.push_async_callback(analyst.close)
+        analyst = await _analyst(stack, mind, metrics)
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
         )
-        verifier = Verifier(analyst, metrics)
-        stack.push_async_callback(verifier.close)
         pool = Pool()
-        _configure(pool, settings)
-        ports = Ports(
-            analyst=analyst,
-            store=cache.store,
-            fill=cache.fill,
-            verify=verifier.offer,
-            marks=lambda: cache.marks.current,
-            flights=Flights(),
-            telemetry=metrics,
-            clock=clock,
-            pool=pool,
-        )
-
-        coming: list[Heads] = []
-
-        async def compiled(changed: Configuration) -> Snapshot:
-            other = await asyncio.to_thread(mind.prepared, changed)
-            coming.append(other.heads)
-            fresh = await asyncio.to_thread(other.plan, changed, key)
-            if fresh.cache.longest_ttl > plan.cache.longest_ttl:
-                raise ConfigError(
-                    f"{changed.path}: ttl_seconds: answers may not live longer than the router was started "
-                    "for (what was taken back must stay so for as long); restart the router to change it"
-                )
-            return fresh
-
-        def reloaded(outcome: Outcome, now: Generation) -> None:
-            metrics.reloaded(outcome.value)
-            metrics.generation(now.number)
-            if outcome is Outcome.TAKEN:
-                _configure(pool, now.configuration.settings)
-                analyst.add_heads(coming[-1].on_vector, coming[-1].on_text)
-                # Requests under way still need the heads that they began with, while an analysis may take.
-                loop = asyncio.get_running_loop()
-                loop.call_later(2 * now.plan.analysis_timeout, leave_old_heads, now.number, coming[-1])
-            coming.clear()
-
-        def leave_old_heads(number: int, heads: Heads) -> None:
-            if generations.current.number == number:
-                analyst.replace_heads(heads.on_vector, heads.on_text)
-
-        generations = Generations(Generation(1, configuration, plan), compiled, reloaded, proxy)
-        metrics.generation(1)
+        ports = _ports(stack, analyst, cache, pool, metrics, clock)
+        changes = Changes(mind, analyst, pool, metrics, key, longest_ttl=plan.cache.longest_ttl)
+        generations = changes.since(Generation(1, configuration, plan), proxy)
         servicer = Servicer(
             lambda: Exchange(generations.current.plan, secrets.token_hex(8)),
             ports,
@@ -145,9 +111,44 @@ async def running(
         yield listener
 
 
-def _configure(pool: Pool, settings: Settings) -> None:
-    session = settings.session
-    pool.configure(feedback_of(settings), session.max_sessions, float(session.ttl_seconds))
+async def _analyst(stack: AsyncExitStack, mind: Mind, metrics: Metrics) -> BatchingAnalyst:
+    """Started, until `stack` is left."""
+    heads = mind.heads
+    analyst = BatchingAnalyst(
+        mind.encoder,
+        heads.on_vector,
+        text_heads=heads.on_text,
+        screener=mind.screener,
+        verifier=mind.verifier,
+        on_head_failure=HeadFailures(metrics),
+    )
+    await analyst.start()
+    stack.push_async_callback(analyst.close)
+    return analyst
+
+
+def _ports(
+    stack: AsyncExitStack,
+    analyst: BatchingAnalyst,
+    cache: Cache,
+    pool: Pool,
+    metrics: Metrics,
+    clock: SystemClock,
+) -> Ports:
+    """What exchanges run on. The comparisons of answers end when `stack` is left."""
+    verifier = Verifier(analyst, metrics)
+    stack.push_async_callback(verifier.close)
+    return Ports(
+        analyst=analyst,
+        store=cache.store,
+        fill=cache.fill,
+        verify=verifier.offer,
+        marks=lambda: cache.marks.current,
+        flights=Flights(),
+        telemetry=Audited(metrics),
+        clock=clock,
+        pool=pool,
+    )
 
 
 def _watching(generations: Generations) -> asyncio.Task[None]:

@@ -36,7 +36,22 @@ VSR_CACHE_QUESTION = "x-vsr-cache-question"
 """To the client: the id of the question it asked. With the entry's id it names a hit, for feedback."""
 
 VSR_RESPONSE_PATH = "x-vsr-response-path"
-"""To the client: `cache` or `upstream`."""
+"""To the client: `cache` or `upstream`, or `blocked` on the refusal of a guard."""
+
+VSR_JAILBREAK_BLOCKED = "x-vsr-jailbreak-blocked"
+"""To the client: `true` where the request was refused as an attack, otherwise absent."""
+
+VSR_JAILBREAK_TYPE = "x-vsr-jailbreak-type"
+"""To the client, beside the former: the label of what was found."""
+
+VSR_JAILBREAK_CONFIDENCE = "x-vsr-jailbreak-confidence"
+"""To the client, beside the former: its probability, three decimals."""
+
+VSR_PII_VIOLATION = "x-vsr-pii-violation"
+"""To the client: `true` where no model that may answer may see the request's personal data, else absent."""
+
+VSR_PII_TYPES = "x-vsr-pii-types"
+"""To the client, beside the former: the types of personal data that stand in the way, separated by commas."""
 
 VSR_CACHE_CONTROL = "x-vsr-cache-control"
 """From the client: `no-cache`, `no-store`, `bypass`, `max-age=N`, `ttl=N`, separated by commas. It can only
@@ -58,6 +73,11 @@ INTERNAL = (
     VSR_CACHE_ENTRY,
     VSR_CACHE_QUESTION,
     VSR_RESPONSE_PATH,
+    VSR_JAILBREAK_BLOCKED,
+    VSR_JAILBREAK_TYPE,
+    VSR_JAILBREAK_CONFIDENCE,
+    VSR_PII_VIOLATION,
+    VSR_PII_TYPES,
     VSR_DESTINATION,
 )
 """Never accepted from a client: they carry this router's own decisions."""

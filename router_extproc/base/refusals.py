@@ -26,6 +26,11 @@ class Rejection(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     UNKNOWN_MODEL = "unknown_model"
     UNSUITABLE = "unsuitable"
+    ATTACK = "attack"
+    PERSONAL_DATA = "personal_data"
+    UNSCREENED = "unscreened"
+    UNREADABLE = "unreadable"
+    UNREAD = "unread"
 
 
 class Uncached(StrEnum):
@@ -45,6 +50,7 @@ class Uncached(StrEnum):
     MULTIPLE_CHOICES = "multiple_choices"
     LOGPROBS = "logprobs"
     NO_ANALYSIS = "no_analysis"
+    FLAGGED = "flagged"
     TRUNCATED = "truncated"
     STATUS = "status"
     CONTENT_TYPE = "content_type"
@@ -76,6 +82,18 @@ class Verified(StrEnum):
     SAME = "same"
     DIFFERENT = "different"
     UNDECIDED = "undecided"
+
+
+class Guarded(StrEnum):
+    """What a guard did about a request."""
+
+    PASSED = "passed"
+    FLAGGED = "flagged"
+    REROUTED = "rerouted"
+    BLOCKED = "blocked"
+    ERROR_ALLOWED = "error_allowed"
+    ERROR_BLOCKED = "error_blocked"
+    TOO_LONG = "too_long"
 
 
 class Failure(StrEnum):

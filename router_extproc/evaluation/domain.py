@@ -3,6 +3,7 @@
 Pure numpy over labels and probabilities that were computed elsewhere.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -35,14 +36,25 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class KindScore:
+    """Of the rows that somebody put into one kind."""
+
+    rows: int
+    accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
 class DomainReport:
     """`macro_f1` averages over the labels that occur. `calibration_error` is the expected calibration
-    error over 15 equal bins (Guo et al. 2017). `confusion[true][predicted]` counts rows."""
+    error over 15 equal bins (Guo et al. 2017). `shipped` is at the configuration's threshold, None where
+    none was given. `kinds` has what rows were told to be of. `confusion[true][predicted]` counts rows."""
 
     n: int
     accuracy: float
     macro_f1: float
     calibration_error: float
+    shipped: Coverage | None
+    kinds: Mapping[str, KindScore]
     per_label: tuple[LabelScore, ...]
     coverage: tuple[Coverage, ...]
     confusion: Mapping[str, Mapping[str, int]]
@@ -63,21 +75,32 @@ class DomainReport:
             f"{score.label:<20}{score.rows:>6}{score.precision:>11.3f}{score.recall:>8.3f}{score.f1:>8.3f}"
             for score in self.per_label
         ]
+        if self.kinds:
+            lines += ["", f"{'kind':<20}{'rows':>6}{'accuracy':>11}"]
+            lines += [
+                f"{kind:<20}{score.rows:>6}{score.accuracy:>11.3f}" for kind, score in self.kinds.items()
+            ]
         lines += ["", f"{'threshold':<10}{'coverage':>10}{'accuracy':>10}"]
-        for point in self.coverage:
-            accuracy = "-" if point.accuracy is None else f"{point.accuracy:.3f}"
-            lines.append(f"{point.threshold:<10.2f}{point.coverage:>10.3f}{accuracy:>10}")
+        lines += [_line(point, "") for point in self.coverage]
+        if self.shipped is not None:
+            lines.append(_line(self.shipped, " as configured"))
         return "\n".join(lines)
 
 
-def evaluate_domain(labels: Sequence[str], probabilities: Sequence[Mapping[str, float]]) -> DomainReport:
+def evaluate_domain(
+    labels: Sequence[str],
+    probabilities: Sequence[Mapping[str, float]],
+    threshold: float | None = None,
+    kinds: Sequence[str | None] | None = None,
+) -> DomainReport:
     """Compare the most probable label of each row with its true one.
 
-    Both sequences have the same length, at least 1, and every mapping the same keys; otherwise
-    ValueError. A true label that the head does not know counts as wrong.
+    All sequences have the same length, at least 1, and every mapping the same keys; otherwise
+    ValueError. A true label that the head does not know counts as wrong. `threshold` is the configuration's;
+    `kinds` groups the rows, None for a row of no kind.
     """
-    if not labels or len(labels) != len(probabilities):
-        raise ValueError("labels and probabilities must have the same length, at least 1")
+    if not labels or len(labels) != len(probabilities) or (kinds is not None and len(kinds) != len(labels)):
+        raise ValueError("labels, probabilities and kinds must have the same length, at least 1")
     known = list(probabilities[0])
     if any(row.keys() != probabilities[0].keys() for row in probabilities):
         raise ValueError("every row must have probabilities of the same labels")
@@ -94,6 +117,8 @@ def evaluate_domain(labels: Sequence[str], probabilities: Sequence[Mapping[str, 
         accuracy=float(right.mean()),
         macro_f1=float(np.mean([score.f1 for score in scores if score.rows])),
         calibration_error=calibration_error(confidence, right),
+        shipped=None if threshold is None else _coverage(threshold, confidence, right),
+        kinds=_kinds(kinds or (), right),
         per_label=scores,
         coverage=tuple(_coverage(threshold, confidence, right) for threshold in THRESHOLDS),
         confusion={
@@ -108,6 +133,19 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_])
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=confidence - right, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def _kinds(kinds: Sequence[str | None], right: NDArray[np.bool_]) -> dict[str, KindScore]:
+    by_kind: defaultdict[str, list[bool]] = defaultdict(list)
+    for kind, hit in zip(kinds, right.tolist(), strict=False):
+        if kind is not None:
+            by_kind[kind].append(hit)
+    return {kind: KindScore(len(hits), sum(hits) / len(hits)) for kind, hits in sorted(by_kind.items())}
+
+
+def _line(point: Coverage, remark: str) -> str:
+    accuracy = "-" if point.accuracy is None else f"{point.accuracy:.3f}"
+    return f"{point.threshold:<10.2f}{point.coverage:>10.3f}{accuracy:>10}{remark}"
 
 
 def _score(label: str, index: int, confusion: NDArray[np.int64]) -> LabelScore:

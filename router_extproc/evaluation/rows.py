@@ -17,10 +17,27 @@ Row = TypeVar("Row", bound=msgspec.Struct)
 
 
 class DomainRow(msgspec.Struct, frozen=True):
-    """A question and its category. Other keys are ignored."""
+    """A question and its category; `kind` groups rows in the report. Other keys are ignored."""
 
     text: str
     label: str
+    kind: str | None = None
+
+
+class GuardRow(msgspec.Struct, frozen=True):
+    """A text, and whether it is an attack (`label`: 1 and 0, or a boolean). `family` groups rows in the
+    report."""
+
+    text: str
+    label: bool
+    family: str | None = None
+
+
+class PiiRow(msgspec.Struct, frozen=True):
+    """A text, and what of it is personal data: start and end (excluded) in characters, and the type."""
+
+    text: str
+    spans: tuple[tuple[int, int, str], ...]
 
 
 class PairRow(msgspec.Struct, frozen=True):
@@ -82,6 +99,24 @@ ROUTING_KEYS = "text, weak_ok and strong_ok, or prompt, mixtral and gpt4"
 def read_domain_rows(path: Path) -> list[DomainRow]:
     """Rows `{"text": ..., "label": ...}`. Raises OperatorError beginning with `FILE:LINE: `."""
     return [row for _, row in _read(path, DomainRow, "text, label")]
+
+
+def read_guard_rows(path: Path) -> Iterator[GuardRow]:
+    """Rows `{"text": ..., "label": ...}` one by one. Raises OperatorError beginning with `FILE:LINE: `."""
+    return (row for _, row in _read(path, GuardRow, "text, label"))
+
+
+def read_pii_rows(path: Path) -> Iterator[PiiRow]:
+    """Rows `{"text": ..., "spans": [[start, end, type], ...]}`, one at a time. Raises OperatorError beginning
+    with `FILE:LINE: `, also for a span that is empty or not inside the text."""
+    for number, row in _read(path, PiiRow, "text, spans"):
+        for start, end, _ in row.spans:
+            if not 0 <= start < end <= len(row.text):
+                raise OperatorError(
+                    f"{path}:{number}: there is a span from {start} to {end}, but the text has "
+                    f"{len(row.text)} characters; offsets count characters, the end excluded"
+                )
+        yield row
 
 
 def read_pair_rows(path: Path) -> list[PairRow]:

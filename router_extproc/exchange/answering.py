@@ -11,12 +11,14 @@ from router_extproc.caching.policy import Bounds, Refused, choose, may_record, m
 from router_extproc.exchange.comparing import Asking, Decided, begin, go_on
 from router_extproc.exchange.effects import (
     Answered,
+    Began,
     CacheSkipped,
     CacheVerified,
     Close,
     Effect,
     Finished,
     FirstToken,
+    Flowing,
     HitKind,
     Land,
     LookupExact,
@@ -53,6 +55,9 @@ from router_extproc.exchange.stages import (
 )
 from router_extproc.llm.meter import Meter
 
+TELL_SECONDS = 0.5
+"""Between two tellings that an answer flows: a token each millisecond need not be told."""
+
 
 def on_request_trailers(stage: Forwarded, event: RequestTrailers, plan: Snapshot, at: float) -> Step:
     return stage, (Reply(Phase.REQUEST_TRAILERS),)
@@ -73,7 +78,7 @@ def on_response_headers(stage: Forwarded, event: ResponseHeaders, plan: Snapshot
     event_stream = media_type(event.headers) == "text/event-stream"
     recorder = Recorder(event_stream=event_stream, max_bytes=plan.cache.max_answer_bytes)
     reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
-    return Recording(stage, fill, recorder, Meter(event_stream=event_stream)), (reply, answered)
+    return Recording(stage, fill, recorder, _meter(event)), (reply, *_began(plan), answered)
 
 
 def _measure(stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float, *notes: Effect) -> Step:
@@ -82,21 +87,37 @@ def _measure(stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float
     status = _status(event)
     if not plan.learns or event.end_of_stream or not 200 <= status < 300:
         return _pass_on(stage, *notes, *_ended(plan, at, status), Close())
-    meter = Meter(event_stream=media_type(event.headers) == "text/event-stream")
     reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
-    return Metering(stage, status, meter), (reply, *notes)
+    return Metering(stage, status, _meter(event)), (reply, *_began(plan), *notes)
 
 
-def _ended(plan: Snapshot, at: float, status: int, tokens: int | None = None) -> tuple[Effect, ...]:
-    return (Finished(at, status, tokens),) if plan.learns else ()
+def _meter(event: ResponseHeaders) -> Meter:
+    media = media_type(event.headers)
+    plain = event.headers.get("content-encoding", "identity") == "identity"
+    readable = plain and media in ("application/json", "text/event-stream")
+    return Meter(event_stream=media == "text/event-stream", readable=readable)
+
+
+def _began(plan: Snapshot) -> tuple[Effect, ...]:
+    return (Began(),) if plan.learns else ()
+
+
+def _ended(plan: Snapshot, at: float, status: int, meter: Meter | None = None) -> tuple[Effect, ...]:
+    if not plan.learns:
+        return ()
+    if meter is None:
+        return (Finished(at, status),)
+    return (Finished(at, status, meter.completion_tokens, meter.complete),)
 
 
 def _fed(meter: Meter, piece: bytes, plan: Snapshot, at: float) -> tuple[Effect, ...]:
     """The meter reads a piece; the first one of a stream is its first token."""
     before = meter.pieces
     meter.feed(piece)
-    first = plan.learns and meter.event_stream and before == 0 and meter.pieces == 1
-    return (FirstToken(at),) if first else ()
+    if not plan.learns or not piece or at - meter.told_at < TELL_SECONDS:
+        return ()
+    meter.told_at = at
+    return (FirstToken(at) if meter.event_stream and before == 0 else Flowing(at),)
 
 
 def _pass_on(stage: Forwarded, *effects: Effect) -> Step:
@@ -204,19 +225,19 @@ def on_metered_body(stage: Metering, event: ResponseBody, plan: Snapshot, at: fl
     reply, began = Reply(Phase.RESPONSE_BODY), _fed(stage.meter, event.body, plan, at)
     if not event.end_of_stream:
         return stage, (reply, *began)
-    ended = _ended(plan, at, stage.status, stage.meter.completion_tokens)
+    ended = _ended(plan, at, stage.status, stage.meter)
     return Done(), (reply, *began, *ended, Close())
 
 
 def on_metered_trailers(stage: Metering, event: ResponseTrailers, plan: Snapshot, at: float) -> Step:
-    ended = _ended(plan, at, stage.status, stage.meter.completion_tokens)
+    ended = _ended(plan, at, stage.status, stage.meter)
     return Done(), (Reply(Phase.RESPONSE_TRAILERS), *ended, Close())
 
 
 def _keep(stage: Recording, plan: Snapshot, at: float) -> tuple[Effect, ...]:
     """The one gate before the cache, for every form of answer."""
     decision, fill = stage.forwarded.decision, stage.fill
-    ended = _ended(plan, at, 200, stage.meter.completion_tokens)
+    ended = _ended(plan, at, 200, stage.meter)
     verdict = may_store(fill.use, plan.cache.of(decision.cache_key), stage.recorder.finish())
     if isinstance(verdict, Refused):
         return (*ended, *_not_kept(fill, verdict.reason))

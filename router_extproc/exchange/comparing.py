@@ -64,6 +64,9 @@ def _ask(doubt: Doubt, use: CacheUse, plan: Snapshot, bounds: Bounds) -> Asking 
     left = tuple(each for each in doubt.candidates if admits(plan.cache, use, each.candidate.entry, bounds))
     if not left:
         return Decided(Choice(None, doubt.refused))
+    if left[0].least <= 0.0:
+        # Whatever the verifier said would be enough.
+        return Decided(Choice(left[0].candidate, doubt.refused))
     budget = plan.analysis_timeout - max(0.0, bounds.at - doubt.since)
     if budget < LEAST_BUDGET:
         return _failed(doubt, Failure.TIMEOUT)

@@ -6,11 +6,12 @@ from enum import Enum, StrEnum, auto
 
 from router_extproc.base.completion import Completion
 from router_extproc.base.headers import NO_EDITS, HeaderEdits
-from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached, Verified, Waited
+from router_extproc.base.refusals import Bypass, Failure, Guarded, Rejection, Uncached, Verified, Waited
 from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.caching.guard import Difference
 from router_extproc.routing.analysis import Timings
+from router_extproc.routing.compiled import Needs
 
 
 class Phase(Enum):
@@ -62,11 +63,14 @@ class ImmediateReply:
 @dataclass(frozen=True, slots=True)
 class Analyse:
     """Run the encoder on `text`; answered by AnalysisReady or AnalysisFailed. `session`: whose last model is
-    wanted too, None for nobody's."""
+    wanted too, None for nobody's. `needs`: what will be read of the analysis, None for all of it. `others`:
+    texts of the request that the guards look at too."""
 
     text: str = field(repr=False)
     timeout: float
     session: str | None = None
+    needs: Needs | None = None
+    others: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +154,11 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class Began:
+    """The headers of a good answer arrived, and its body follows."""
+
+
+@dataclass(frozen=True, slots=True)
 class FirstToken:
     """The first piece of an event stream arrived at `at`."""
 
@@ -157,13 +166,21 @@ class FirstToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Flowing:
+    """More of the answer arrived at `at`. Told now and then, not of each piece."""
+
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer, of this HTTP status, was complete at `at`. `tokens`: those of the answer, None where nobody
-    counted."""
+    """The answer, of this HTTP status, came to its end at `at`. `tokens`: those of the answer, None where
+    nobody counted. Not `complete`: it lacks what is at the end of every answer."""
 
     at: float
     status: int
     tokens: int | None = None
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +207,24 @@ class Bypassed:
 @dataclass(frozen=True, slots=True)
 class Rejected:
     reason: Rejection
+
+
+@dataclass(frozen=True, slots=True)
+class RequestGuarded:
+    """A guard judged a request. `guard` is one of the names in `screening.policy`; `key` names the rule that
+    held, as `Decision.cache_key`; `model` is who answers, or was kept from it, "" for nobody. `reference`
+    ends the id of a refusal; `tenant` is a digest, None where there is none. `score` in [0, 1] is that of an
+    attack, `types` are those of personal data that count; `skipped` tokens were not read."""
+
+    guard: str
+    outcome: Guarded
+    key: str
+    model: str
+    reference: str
+    tenant: str | None = None
+    score: float | None = None
+    types: frozenset[str] = frozenset()
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +347,7 @@ class Cancelled:
 Note = (
     Bypassed
     | Rejected
+    | RequestGuarded
     | Routed
     | CacheHit
     | CacheMiss
@@ -331,7 +367,7 @@ Note = (
 Question = Analyse | Compare | LookupExact | LookupSimilar | Join
 """What a port is to answer, with an event."""
 
-Progress = Sent | FirstToken | Finished
+Progress = Sent | Began | FirstToken | Flowing | Finished
 """How a request to a model goes: what the models' performance is measured by."""
 
 Effect = Reply | ImmediateReply | Question | Land | Store | Verify | Remember | Progress | Close | Note

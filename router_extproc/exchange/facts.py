@@ -1,5 +1,6 @@
 """What a chat request says by itself, as the routing core reads it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from math import ceil
 from typing import Any
@@ -14,16 +15,68 @@ _TOOL = ("tool", "function")
 _IMAGES = ("image_url", "image", "input_image", "image_embeds", "image_pil", "video_url", "input_video")
 """Content parts that only a model with eyes can read, as OpenAI's and vLLM's APIs call them."""
 
+_LABELS = ("role", "tool_call_id")
+"""Members of a message that hold no text of anybody's."""
+
+_UNREAD = frozenset((*_IMAGES, "type", "id", "input_audio", "audio_url", "audio", "file_data", "uuid"))
+"""Members below a message that hold no text: kinds, references, and what only eyes and ears can read."""
+
 _DECODER = msgspec.json.Decoder()
 
 
 def question_of(chat: ChatRequest) -> str:
     """What the user said last: the text of the last user turn that has any, text beside images included; ""
     where no turn has."""
-    for turn in reversed(chat.turns):
-        if turn.role == "user" and (text := _said(turn)):
-            return text
-    return ""
+    turn = _question_turn(chat)
+    return "" if turn is None else _said(turn)
+
+
+def others_of(chat: ChatRequest) -> tuple[str, ...]:
+    """What the guards look at beside the question, the latest first, each text once.
+
+    Of every message but the application's own (`system`, `developer`): all that a model may get to read, so
+    names and tool calls too, as one text. A role that nobody knows is somebody's all the same, and what an
+    assistant said is what the client says that it said. Then the documents that vLLM puts into a prompt. Of
+    the question's own message what the question leaves out.
+    """
+    question = _question_turn(chat)
+    found = [
+        "\n".join(_readable(_DECODER.decode(turn.canonical), question_apart=turn is question))
+        for turn in reversed(chat.turns)
+        if turn.role not in _SYSTEM
+    ]
+    found.append("\n".join(_strings(_DECODER.decode(chat.params.get("documents", b"null")))))
+    return tuple(dict.fromkeys(text for text in found if text.strip()))
+
+
+def _question_turn(chat: ChatRequest) -> Turn | None:
+    return next((turn for turn in reversed(chat.turns) if turn.role == "user" and _said(turn)), None)
+
+
+def _readable(message: dict[str, Any], *, question_apart: bool) -> Iterable[str]:
+    """The texts of a message, then what else of it a template may write out."""
+    texts = list(_texts(message))
+    if not question_apart:
+        yield from texts
+    left = Counter(texts)
+    for text in _strings({name: value for name, value in message.items() if name not in _LABELS}):
+        if left[text] > 0:
+            left[text] -= 1
+        else:
+            yield text
+
+
+def _strings(value: Any) -> Iterable[str]:
+    """Every string in a JSON value, in order, however deep."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            waiting.extend(reversed(value))
+        elif isinstance(value, dict):
+            waiting.extend(value[name] for name in reversed(value) if name not in _UNREAD)
 
 
 def facts_of(chat: ChatRequest) -> Facts:

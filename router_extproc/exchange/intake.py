@@ -8,7 +8,7 @@ from router_extproc.base.names import INTERNAL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
 from router_extproc.caching.control import parse_cache_control
 from router_extproc.caching.identity import identify
-from router_extproc.caching.policy import CacheUse, exact_only, may_use, media_type
+from router_extproc.caching.policy import CacheUse, Mode, exact_only, may_use, media_type
 from router_extproc.exchange.effects import (
     Analyse,
     Bypassed,
@@ -23,7 +23,8 @@ from router_extproc.exchange.effects import (
     Watch,
 )
 from router_extproc.exchange.events import RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders
-from router_extproc.exchange.facts import question_of
+from router_extproc.exchange.facts import others_of, question_of
+from router_extproc.exchange.guarding import closed_to, unscreened
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     Asked,
@@ -38,6 +39,8 @@ from router_extproc.exchange.stages import (
 from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
 from router_extproc.llm.errors import error_body
 from router_extproc.llm.models import render_model, render_models
+from router_extproc.routing.compiled import Needs
+from router_extproc.routing.policy import DECISION_KEY
 
 CHAT_PATH = "/v1/chat/completions"
 MODELS_PATH = "/v1/models"
@@ -53,7 +56,10 @@ _STATUS = {
     Rejection.BODY_TOO_LARGE: 413,
     Rejection.UNKNOWN_MODEL: 404,
     Rejection.UNSUITABLE: 400,
+    Rejection.UNREADABLE: 415,
 }
+
+_CODE = {Rejection.UNKNOWN_MODEL: "model_not_found"}
 
 
 def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: float) -> Step:
@@ -62,7 +68,7 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
         return list_models(named, plan, at)
     reason = not_ours(event)
     if reason is not None:
-        return _pass_by(event.headers, reason)
+        return _unread(event.headers, reason, plan)
     if event.end_of_stream:
         return reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
     headers = event.headers
@@ -111,6 +117,18 @@ def not_ours(event: RequestHeaders) -> Bypass | None:
     return None if event.buffered else Bypass.BODY_MODE
 
 
+def _unread(headers: Headers, reason: Bypass, plan: Snapshot) -> Step:
+    """None of the router's business, unless there are guards that the request would get around."""
+    match closed_to(plan.screening, reason):
+        case Rejection.UNREADABLE:
+            message = "Requests to this address are read by guards: send plain, uncompressed JSON."
+            return reject(Rejection.UNREADABLE, message, None)
+        case Rejection.UNSCREENED:
+            return Done(), (unscreened(), Rejected(Rejection.UNSCREENED))
+        case _:
+            return _pass_by(headers, reason)
+
+
 def on_response_first(stage: Start | AwaitBody, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
     """Envoy or a filter before us answered, before the request or its body got here: a body that is too
     large or too slow, for example."""
@@ -140,10 +158,11 @@ def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot,
     """The exact tier first: it costs no model. Without a place in the cache, straight to the encoder."""
     client = Client(stage.ident, chat.stream, chat.include_usage, stage.started)
     use, session = _use(stage, chat, model, plan), _session(stage, chat, plan)
+    tenant = None if isinstance(stage.tenant, Uncached) else stage.tenant
     if isinstance(use, Uncached):
-        asked = Asked(client, chat, model, None, session)
+        asked = Asked(client, chat, model, None, session, tenant)
         return analyse(asked, plan, 0.0, (CacheSkipped(use, storing=False),))
-    asked = Asked(client, chat, model, use, session)
+    asked = Asked(client, chat, model, use, session, tenant)
     if not use.control.asks:
         return analyse(asked, plan, 0.0, (CacheSkipped(Uncached.CACHE_CONTROL, storing=False),))
     identity = use.identity
@@ -175,22 +194,44 @@ def _use(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot)
 
 
 def analyse(asked: Asked, plan: Snapshot, budget: float, notes: tuple[Effect, ...] = ()) -> Step:
-    """Run the encoder on what the user asks. `budget`: seconds left for lookups afterwards."""
+    """Judge what the user asks. `budget`: seconds left for lookups afterwards."""
     text = question_of(asked.chat) or " "
-    return AwaitAnalysis(asked, budget), (*notes, Analyse(text, plan.analysis_timeout, asked.session))
+    needs = _needs(asked, plan)
+    others = others_of(asked.chat) if needs.guard or needs.pii else ()
+    question = Analyse(text, plan.analysis_timeout, asked.session, needs, others)
+    return AwaitAnalysis(asked, budget), (*notes, question)
+
+
+def _needs(asked: Asked, plan: Snapshot) -> Needs:
+    """What will be read of the analysis: what the rules ask for, unless the client has chosen; the vector,
+    where anything may be found by meaning; what the guards find, whoever chose; the domain, where the cache's
+    policy or a guard's depends on it."""
+    needs = plan.routing.needs if asked.model is None else Needs()
+    guard, pii = plan.screening.guard, plan.screening.pii
+    keys = [*(guard.overrides if guard.enabled else ()), *(pii.overrides if pii.enabled else ())]
+    by_meaning = False
+    if asked.use is not None:
+        by_meaning = any(each.mode is Mode.SEMANTIC for each in plan.cache.all)
+        keys += plan.cache.categories
+    by_category = any(not key.startswith(DECISION_KEY) for key in keys)
+    heads = needs.heads | {plan.routing.domain} if by_category else needs.heads
+    return Needs(needs.vector or by_meaning, heads, guard.enabled, pii.enabled)
 
 
 def _session(stage: AwaitBody, chat: ChatRequest, plan: Snapshot) -> str | None:
-    """The conversation's key: what its client calls it, else how it began, up to the first thing a user said.
-    Each tenant has its own, so nobody steers another's; who cannot be told apart has none."""
+    """The conversation's key, TENANT/CONVERSATION as digests: what its client calls it, else how it began, up
+    to the first thing a user said. Each tenant has its own, so nobody steers another's; who cannot be told
+    apart has none."""
     tenant = stage.tenant
     if not plan.routing.session.remembers or isinstance(tenant, Uncached):
         return None
+    owner = digest("session-tenant", (tenant.encode(),))
     if stage.session is not None:
-        return digest("session", (tenant.encode(), b"named", stage.session.encode()))
+        return f"{owner}/{digest('session', (tenant.encode(), b'named', stage.session.encode()))}"
     roles = [turn.role for turn in chat.turns]
     first = roles.index("user") + 1 if "user" in roles else len(roles)
-    return digest("session", (tenant.encode(), b"", *(turn.canonical for turn in chat.turns[:first])))
+    begun = (turn.canonical for turn in chat.turns[:first])
+    return f"{owner}/{digest('session', (tenant.encode(), b'', *begun))}"
 
 
 def _pass_by(headers: Headers, reason: Bypass) -> Step:
@@ -206,10 +247,9 @@ def _pass_by(headers: Headers, reason: Bypass) -> Step:
     return Done(), (reply, Bypassed(reason), Close())
 
 
-def reject(reason: Rejection, message: str, param: str | None) -> Step:
-    """An error in OpenAI's form; nothing goes upstream."""
-    body = error_body(
-        message, param=param, code="model_not_found" if reason is Rejection.UNKNOWN_MODEL else None
-    )
+def reject(reason: Rejection, message: str, param: str | None, code: str | None = None) -> Step:
+    """An error in OpenAI's form; nothing goes upstream. `code` is OpenAI's word for what clients may want to
+    tell apart, by default what goes with `reason`, if anything does."""
+    body = error_body(message, param=param, code=code or _CODE.get(reason))
     reply = ImmediateReply(_STATUS[reason], (("content-type", "application/json"),), body, reason.value)
     return Done(), (reply, Rejected(reason))

@@ -54,6 +54,7 @@ from router_extproc.exchange.events import (
     LookupFailed,
 )
 from router_extproc.exchange.facts import facts_of
+from router_extproc.exchange.guarding import Verdicts, judge, not_read, refuse
 from router_extproc.exchange.intake import Step, analyse, reject
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
@@ -73,6 +74,7 @@ from router_extproc.llm.system import SystemPrompt
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision, Unsuitable, decide
 from router_extproc.routing.policy import DECISION_KEY, reasoning_fields
+from router_extproc.routing.reasons import Dropped
 from router_extproc.routing.tools import Tool
 from router_extproc.routing.world import World
 
@@ -119,11 +121,35 @@ def on_alone(stage: AwaitFlight, event: Alone, plan: Snapshot, at: float) -> Ste
 
 def on_analysis(stage: AwaitAnalysis, event: AnalysisReady, plan: Snapshot, at: float) -> Step:
     asked, analysis = stage.asked, event.analysis
-    world = _world(event.world, asked)
-    decision = decide(plan.routing, asked.model, facts_of(asked.chat), analysis, world)
-    if isinstance(decision, Unsuitable):
-        return reject(Rejection.UNSUITABLE, decision.message, None)
-    use = asked.use
+    decided, verdicts = _judged(asked, analysis, event.world, plan)
+    if verdicts.refusal is not None:
+        return Done(), refuse(asked, decided, verdicts, plan, at)
+    if isinstance(decided, Unsuitable):
+        done, effects = _refuse(decided)
+    elif verdicts.flagged:
+        done, effects = _forward(asked, decided, analysis, plan, at, notes=_uncached(asked, Uncached.FLAGGED))
+    else:
+        done, effects = _look_up(stage, decided, analysis, plan, at)
+    return done, (*verdicts.notes, *effects)
+
+
+def _judged(
+    asked: Asked, analysis: Analysis | None, world: World, plan: Snapshot
+) -> tuple[Decision | Unsuitable, Verdicts]:
+    """Who is to answer, and what the guards say to that: nothing goes upstream, and nothing that is found by
+    meaning answers, before both are known."""
+    policy, facts = plan.screening, facts_of(asked.chat)
+    decided = decide(plan.routing, asked.model, facts, analysis, _world(world, asked), policy.pii)
+    return decided, judge(policy, asked, decided, analysis)
+
+
+def _uncached(asked: Asked, reason: Uncached) -> tuple[Effect, ...]:
+    return () if asked.use is None else (CacheSkipped(reason, storing=False),)
+
+
+def _look_up(stage: AwaitAnalysis, decision: Decision, analysis: Analysis, plan: Snapshot, at: float) -> Step:
+    """Ask by meaning, where that is allowed."""
+    asked, use = stage.asked, stage.asked.use
     if use is None:
         return _forward(asked, decision, analysis, plan, at)
     mode = plan.cache.of(decision.cache_key).mode
@@ -147,16 +173,18 @@ def on_analysis(stage: AwaitAnalysis, event: AnalysisReady, plan: Snapshot, at: 
 
 
 def on_analysis_failed(stage: AwaitAnalysis, event: AnalysisFailed, plan: Snapshot, at: float) -> Step:
-    """Without an analysis the default model answers, and nothing is stored: an entry needs a vector."""
-    world = _world(event.world, stage.asked)
-    decision = decide(plan.routing, stage.asked.model, facts_of(stage.asked.chat), None, world)
-    notes: tuple[Effect, ...] = (PortFailed("analyst", event.reason),)
-    if isinstance(decision, Unsuitable):
-        done, effects = reject(Rejection.UNSUITABLE, decision.message, None)
+    """Without an analysis the default model answers, unless a guard is to fail closed, and nothing is stored:
+    an entry needs a vector."""
+    asked = stage.asked
+    decided, verdicts = _judged(asked, None, event.world, plan)
+    failed = PortFailed("analyst", event.reason)
+    if verdicts.refusal is not None:
+        return Done(), (*refuse(asked, decided, verdicts, plan, at), failed)
+    notes: tuple[Effect, ...] = (*verdicts.notes, failed)
+    if isinstance(decided, Unsuitable):
+        done, effects = _refuse(decided)
         return done, (*effects, *notes)
-    if stage.asked.use is not None:
-        notes = (*notes, CacheSkipped(Uncached.NO_ANALYSIS, storing=False))
-    return _forward(stage.asked, decision, None, plan, at, notes=notes)
+    return _forward(asked, decided, None, plan, at, notes=(*notes, *_uncached(asked, Uncached.NO_ANALYSIS)))
 
 
 def on_similar(stage: AwaitSimilar, event: LookupDone, plan: Snapshot, at: float) -> Step:
@@ -179,7 +207,8 @@ def _decide(stage: AwaitSimilar, outcome: Asking | Decided, plan: Snapshot, at: 
     if choice.hit is None:
         notes: tuple[Effect, ...] = (*outcome.failed, CacheMiss(choice.refused))
         return _forward(stage.asked, stage.decision, stage.analysis, plan, at, fill, notes)
-    if use.control.keeps and _is_sampled(stage.asked, plan.cache.verify_share):
+    compared = use.control.keeps and _whole(stage.analysis, plan)
+    if compared and _is_sampled(stage.asked, plan.cache.verify_share):
         fill = Fill(use, stage.analysis.vector, exact_only=False, verify=choice.hit)
         # Only this client waits for the model: for the others the hit is as good as it was.
         return _forward(stage.asked, stage.decision, stage.analysis, plan, at, fill, (Land(choice.hit),))
@@ -191,6 +220,15 @@ def on_similar_failed(stage: AwaitSimilar, event: LookupFailed, plan: Snapshot, 
     notes = (PortFailed("store", event.reason), CacheMiss())
     fill = Fill(stage.use, stage.analysis.vector, exact_only=False)
     return _forward(stage.asked, stage.decision, stage.analysis, plan, at, fill, notes)
+
+
+def _refuse(decision: Unsuitable) -> Step:
+    """With OpenAI's code where the request is too long for every model that may answer: clients shorten it
+    then, and ask again. Where one only lacks something else, a shorter request would not be the cure."""
+    too_long = all(Dropped.CONTEXT_WINDOW in each.dropped for each in decision.trace.candidates)
+    if not too_long:
+        return reject(Rejection.UNSUITABLE, decision.message, None)
+    return reject(Rejection.UNSUITABLE, decision.message, "messages", "context_length_exceeded")
 
 
 def _is_sampled(asked: Asked, share: float) -> bool:
@@ -269,6 +307,7 @@ def _forward(
     notes: tuple[Effect, ...] = (),
 ) -> Step:
     """Send the request to the decision's model. The body changes only where the decision says so."""
+    fill, notes = _kept(fill, analysis, plan, notes)
     route = decision.route
     body, reasoning = asked.chat.raw, None
     tools: tuple[Tool, ...] = ()
@@ -315,6 +354,21 @@ def _forward(
     sent = (Sent(route.model, at),) if plan.learns else ()
     prompted = asked.model is None and decision.system_prompt is not None
     return Forwarded(asked.client, decision, reasoning, prompted, fill), (*sent, reply, *left, *notes, note)
+
+
+def _kept(
+    fill: Fill | None, analysis: Analysis | None, plan: Snapshot, notes: tuple[Effect, ...]
+) -> tuple[Fill | None, tuple[Effect, ...]]:
+    """Where a head failed, another model may answer than the rules want, and where a guard did, nobody knows
+    what is in the request: not for the cache."""
+    if fill is None or analysis is None or _whole(analysis, plan):
+        return fill, notes
+    return None, (*notes, CacheSkipped(Uncached.NO_ANALYSIS, storing=True))
+
+
+def _whole(analysis: Analysis, plan: Snapshot) -> bool:
+    """Whether everybody who was asked about the request has spoken."""
+    return not analysis.failed and not not_read(plan.screening, analysis)
 
 
 def _system(decision: Decision) -> SystemPrompt | None:

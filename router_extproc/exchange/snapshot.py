@@ -1,10 +1,11 @@
 """The runtime plan of one configuration generation: immutable, taken once per stream."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from router_extproc.caching.policy import CachePolicy
 from router_extproc.routing.compiled import RoutingPolicy
 from router_extproc.routing.tools import ToolBox
+from router_extproc.screening.policy import ScreeningPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +15,7 @@ class Snapshot:
     `aliases` are the model names that mean "choose for me", `listed` the names that `GET /v1/models` shows.
     `tools` are what tool selection chooses from. `session_header` names a conversation, where its client
     does. `learns`: the models' performance is measured, so every answer is watched. `max_body_bytes` bounds a
-    request body; `analysis_timeout` is in seconds.
+    request body; `analysis_timeout` is in seconds. `screening` is what the guards let pass.
     """
 
     generation: str
@@ -28,6 +29,7 @@ class Snapshot:
     tools: ToolBox | None = None
     session_header: str = "x-session-id"
     learns: bool = False
+    screening: ScreeningPolicy = field(default_factory=ScreeningPolicy)
 
     def is_model(self, name: str) -> bool:
         """Whether the pool has a model, or an adapter of one, of this name."""

@@ -54,13 +54,15 @@ class Client:
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A well-formed question. `model` is None when the router shall choose; `use` is None when the cache
-    may not be used for it; `session` is None where nobody asks which model a conversation is with."""
+    may not be used for it; `session` is None where nobody asks which model a conversation is with, `tenant`
+    (a digest) where nothing tells whose request it is."""
 
     client: Client
     chat: ChatRequest = field(repr=False)
     model: str | None
     use: CacheUse | None
     session: str | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from router_extproc.base.vector import Vector
+from router_extproc.screening.reading import Screening
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,10 @@ class Analysis:
     """`vector` is the sentence embedding; `heads` maps a head's name to label probabilities.
 
     Probabilities of a head are in [0, 1] and sum to 1. `tokens` counts what the encoder saw, special
-    tokens included; `truncated` says that the text was longer than the encoder's window.
+    tokens included; `truncated` says that it did not see all of the text. Where nothing needed the vector it
+    saw nothing: `vector` is then a unit vector that stands for no text. `failed` names the heads that should
+    have said something and did not. `screening` is of this text and the others given with it, None where no
+    guard was asked.
     """
 
     vector: Vector = field(repr=False)
@@ -29,3 +33,10 @@ class Analysis:
     tokens: int
     truncated: bool = False
     timings: Timings = Timings()
+    failed: tuple[str, ...] = ()
+    screening: Screening | None = None
+
+    @property
+    def encoded(self) -> bool:
+        """Whether `vector` is the text's."""
+        return self.tokens > 0

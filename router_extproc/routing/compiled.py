@@ -37,15 +37,17 @@ class Ruled:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What of an analysis the policy reads: the vector, and heads by name."""
+    """What of an analysis is read: the vector, heads by name, and what the guards find in all texts."""
 
     vector: bool = False
     heads: frozenset[str] = frozenset()
+    guard: bool = False
+    pii: bool = False
 
     @property
     def analysis(self) -> bool:
         """Whether there is any use in running the encoder."""
-        return self.vector or bool(self.heads)
+        return self.vector or bool(self.heads) or self.guard or self.pii
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Which model answers, and how it is asked: one pure, total function of what is known about a request.
 
-The order: the model that the client names; else the first decision whose rules hold, by priority, then by
-confidence, then as written; else the category's models; else the default model. Of those that are listed,
-models that lack what the request needs are left out, then the session and the selection have their say.
+The order: the model that the client names, unless it must not see what the request holds; else the first
+decision whose rules hold, by priority, then by confidence, then as written; else the category's models; else
+the default model. Of those that are listed, models that lack what the request needs, or must not see it, are
+left out, then the session and the selection have their say.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.compiled import Listing, RoutingPolicy, Ruled
 from router_extproc.routing.facts import Facts
+from router_extproc.routing.personal import Personal, explain_denial, personal
 from router_extproc.routing.pick import Pick, pick, traced
 from router_extproc.routing.policy import Route, SystemPrompt
 from router_extproc.routing.reasons import Adjusted, Dropped, Rule
@@ -19,6 +21,9 @@ from router_extproc.routing.signals import Evidence, Key, Reading
 from router_extproc.routing.suitability import explain_lack, lacking
 from router_extproc.routing.trace import Chosen, DecisionTrace, Needed, SignalTrace, Trace
 from router_extproc.routing.world import World
+from router_extproc.screening.policy import PiiPolicy
+
+NO_PII_POLICY = PiiPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,9 @@ class Decision:
     domain's. `decision` names the configuration's decision that matched, "" where none did.
 
     `alternatives` are to be asked if `route` fails, in this order; nobody else is. `tool_selection`: tools
-    may be added to this request. `cache_key` names the cache's policy. A model that the client named comes
-    with no alternatives and changes nothing in the request.
+    may be added to this request. `cache_key` names the cache's policy and the guards'. `sensitive` are the
+    types of personal data that count in it. A model that the client named comes with no alternatives and
+    changes nothing in the request.
     """
 
     route: Route
@@ -41,12 +47,14 @@ class Decision:
     system_prompt: SystemPrompt | None = None
     tool_selection: bool = False
     cache_key: str = ""
+    sensitive: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Unsuitable:
     """No model that may answer can. `message` is for the client; `lacking` is what is missing, of all models
-    together."""
+    together. `denied_to` is the first model that could have answered but must not see `denied`, the types of
+    personal data that it is denied; "" where there is none."""
 
     lacking: tuple[Dropped, ...]
     message: str
@@ -54,15 +62,20 @@ class Unsuitable:
     decision: str = ""
     category: str = ""
     confidence: float = 0.0
+    cache_key: str = ""
+    sensitive: frozenset[str] = frozenset()
+    denied: frozenset[str] = frozenset()
+    denied_to: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Domain:
     """`ranked`: labels with probabilities, the likeliest first. `category` is the first of them if it is
-    confident enough."""
+    confident enough. `failed`: the heads, this one or others, that said nothing."""
 
     ranked: tuple[tuple[str, float], ...] = ()
     category: str = ""
+    failed: tuple[str, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -70,33 +83,40 @@ class _Domain:
 
 
 def decide(
-    policy: RoutingPolicy, requested: str | None, facts: Facts, analysis: Analysis | None, world: World
+    policy: RoutingPolicy,
+    requested: str | None,
+    facts: Facts,
+    analysis: Analysis | None,
+    world: World,
+    pii: PiiPolicy = NO_PII_POLICY,
 ) -> Decision | Unsuitable:
     """`requested` is the concrete model (or adapter) a client named, None for automatic choice: it is
-    honoured as it is, and its category still reported. `analysis` is None where the encoder failed or was not
-    asked."""
+    honoured as it is, unless `pii` keeps the request from it, and its category still reported. `analysis` is
+    None where the encoder failed. What a head that failed would have said counts as not so, as everything
+    does without an analysis."""
     domain = _domain(policy, analysis)
     if requested is not None:
-        return _honoured(policy, requested, facts, domain, world)
+        data = personal(pii, domain.category, analysis)
+        return _honoured(policy, requested, facts, domain, world, data)
     signals, outcomes = _judged(policy, Reading(facts, analysis))
     ruled = _first(policy.decisions, outcomes)
     rule, listing = _listed(policy, ruled, domain, failed=analysis is None)
-    picked = pick(policy, listing, facts, world)
+    key = listing.cache_key or domain.category
+    data = personal(pii, key, analysis)
+    picked = pick(policy, listing, facts, world, data.barred)
     routes = listing.candidates
     if not picked.order and routes != policy.default.candidates:
         rule = Rule.UNSUITABLE
-        picked = _behind(
-            picked, pick(policy, replace(listing, candidates=policy.default.candidates), facts, world)
-        )
+        default = replace(listing, candidates=policy.default.candidates)
+        picked = _behind(picked, pick(policy, default, facts, world, data.barred))
         routes = policy.default.candidates
     name = "" if ruled is None else ruled.name
     route = routes[picked.order[0]] if picked.order else None
     lacks = frozenset[Dropped]() if route else frozenset(d for c in picked.candidates for d in c.dropped)
     chosen = _chosen(route, Rule.UNSUITABLE if route is None else rule, name, domain.category, lacks)
-    trace = _trace(None, facts, domain, picked, chosen, signals, outcomes)
+    trace = _trace(None, facts, domain, picked, chosen, data, signals, outcomes)
     if route is None:
-        message = explain_lack(lacks, facts)
-        return Unsuitable(chosen.lacking, message, trace, name, domain.category, domain.confidence)
+        return _unsuitable(trace, facts, domain, data, key)
     return Decision(
         route=route,
         rule=rule,
@@ -107,16 +127,39 @@ def decide(
         alternatives=tuple(routes[place] for place in picked.order[1:]),
         system_prompt=listing.system_prompt,
         tool_selection=_adds_tools(policy, listing, route, facts),
-        cache_key=listing.cache_key or domain.category,
+        cache_key=key,
+        sensitive=data.types,
+    )
+
+
+def _unsuitable(trace: Trace, facts: Facts, domain: _Domain, data: Personal, key: str) -> Unsuitable:
+    """Personal data is the reason where a model lacks nothing else: without it, that one would answer."""
+    kept_from = next((each for each in trace.candidates if each.dropped == (Dropped.PII,)), None)
+    denied = data.denied[kept_from.model] if kept_from else frozenset()
+    denied_to = kept_from.adapter or kept_from.model if kept_from else ""
+    lacks = frozenset(trace.outcome.lacking)
+    return Unsuitable(
+        lacking=trace.outcome.lacking,
+        message=explain_denial(denied_to, denied) if denied else explain_lack(lacks, facts),
+        trace=trace,
+        decision=trace.outcome.decision,
+        category=domain.category,
+        confidence=domain.confidence,
+        cache_key=key,
+        sensitive=data.types,
+        denied=denied,
+        denied_to=denied_to,
     )
 
 
 def _domain(policy: RoutingPolicy, analysis: Analysis | None) -> _Domain:
-    shares = {} if analysis is None else analysis.heads.get(policy.domain, {})
+    if analysis is None:
+        return _Domain()
+    shares = analysis.heads.get(policy.domain, {})
     ranked = tuple(sorted(shares.items(), key=lambda item: -item[1]))
     if not ranked or ranked[0][1] < policy.threshold:
-        return _Domain(ranked)
-    return _Domain(ranked, ranked[0][0])
+        return _Domain(ranked, failed=analysis.failed)
+    return _Domain(ranked, ranked[0][0], analysis.failed)
 
 
 def _judged(
@@ -160,6 +203,8 @@ def _listed(
         return Rule.NO_ANALYSIS, policy.default
     if domain.ranked and not domain.category:
         return Rule.BELOW_THRESHOLD, policy.default
+    if policy.categories and policy.domain in domain.failed:
+        return Rule.NO_ANALYSIS, policy.default
     listing = policy.categories.get(domain.category)
     if listing is None:
         return Rule.NO_ROUTE, policy.default
@@ -179,13 +224,21 @@ def _adds_tools(policy: RoutingPolicy, listing: Listing, route: Route, facts: Fa
     return asked and policy.models[route.model].tools
 
 
-def _honoured(policy: RoutingPolicy, requested: str, facts: Facts, domain: _Domain, world: World) -> Decision:
-    """The client's own choice, also where our estimates say that it will fail: they are only estimates."""
+def _honoured(
+    policy: RoutingPolicy, requested: str, facts: Facts, domain: _Domain, world: World, data: Personal
+) -> Decision | Unsuitable:
+    """The client's own choice, also where our estimates say that it will fail: they are only estimates. What
+    the model must not see it does not get."""
     if requested in policy.models or requested not in policy.adapters:
         route = Route(requested)
     else:
         route = Route(policy.adapters[requested], requested)
     model = policy.models.get(route.model)
+    if route.model in data.barred:
+        picked = Pick((), traced((route,), ((Dropped.PII,),)))
+        chosen = _chosen(None, Rule.REQUESTED, "", domain.category, frozenset((Dropped.PII,)))
+        trace = _trace(requested, facts, domain, picked, chosen, data)
+        return _unsuitable(trace, facts, domain, data, domain.category)
     lacks = lacking(model, facts) if model else ()
     if model:
         route = replace(route, quality=model.quality)
@@ -197,10 +250,11 @@ def _honoured(policy: RoutingPolicy, requested: str, facts: Facts, domain: _Doma
     return Decision(
         route=route,
         rule=Rule.REQUESTED,
-        trace=_trace(requested, facts, domain, picked, chosen),
+        trace=_trace(requested, facts, domain, picked, chosen, data),
         category=domain.category,
         confidence=domain.confidence,
         cache_key=domain.category,
+        sensitive=data.types,
     )
 
 
@@ -219,6 +273,7 @@ def _trace(
     domain: _Domain,
     picked: Pick,
     chosen: Chosen,
+    data: Personal,
     signals: tuple[SignalTrace, ...] = (),
     decisions: tuple[DecisionTrace, ...] = (),
 ) -> Trace:
@@ -232,4 +287,6 @@ def _trace(
         selection=picked.selection,
         adjusted=picked.adjusted,
         outcome=chosen,
+        failed=domain.failed,
+        sensitive=tuple(sorted(data.types)),
     )

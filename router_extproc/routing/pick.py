@@ -9,7 +9,7 @@ from router_extproc.routing.policy import Route
 from router_extproc.routing.reasons import Adjusted, Dropped
 from router_extproc.routing.select import select
 from router_extproc.routing.session import Stay, stay
-from router_extproc.routing.suitability import lacking
+from router_extproc.routing.suitability import without
 from router_extproc.routing.trace import CandidateTrace, SelectionTrace
 from router_extproc.routing.world import World
 
@@ -25,12 +25,19 @@ class Pick:
     adjusted: tuple[Adjusted, ...] = ()
 
 
-def pick(policy: RoutingPolicy, listing: Listing, facts: Facts, world: World) -> Pick:
-    """Candidates that lack something are never in the order. Behind those that the session and the selection
+def pick(
+    policy: RoutingPolicy,
+    listing: Listing,
+    facts: Facts,
+    world: World,
+    barred: frozenset[str] = frozenset(),
+) -> Pick:
+    """Candidates that lack something are never in the order, nor are models that are `barred` from what the
+    request holds. Behind those that the session and the selection
     want come those that the session would leave, those below the least quality, and last, as written, those
     that are left alone after failures; where all are, the first of them answers."""
     routes = listing.candidates
-    dropped = [lacking(policy.models[route.model], facts) for route in routes]
+    dropped = [without(policy.models[route.model], facts, barred=route.model in barred) for route in routes]
     suited = [place for place in range(len(routes)) if not dropped[place]]
     if not suited:
         return Pick((), traced(routes, dropped))

@@ -25,6 +25,7 @@ class Dropped(StrEnum):
     CONTEXT_WINDOW = "context_window"
     VISION = "vision"
     TOOLS = "tools"
+    PII = "pii"
     UNAVAILABLE = "unavailable"
     SESSION = "session"
     QUALITY = "quality"

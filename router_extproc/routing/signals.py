@@ -52,7 +52,8 @@ class Reading:
 
     @property
     def vector(self) -> Vector | None:
-        return None if self.analysis is None else self.analysis.vector
+        analysis = self.analysis
+        return None if analysis is None or not analysis.encoded else analysis.vector
 
     def head(self, name: str) -> Mapping[str, float] | None:
         """What a head said; None where there is no such head or no analysis."""
@@ -308,7 +309,9 @@ class ConversationSignal:
 
 
 def _missing(reading: Reading, head: str) -> str:
-    return _NO_ANALYSIS if reading.analysis is None else f"no {head} head"
+    if reading.analysis is None:
+        return _NO_ANALYSIS
+    return f"the {head} head failed" if head in reading.analysis.failed else f"no {head} head"
 
 
 def _share(value: float) -> float:

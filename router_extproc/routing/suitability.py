@@ -17,6 +17,11 @@ def lacking(model: Model, facts: Facts) -> tuple[Dropped, ...]:
     return tuple(lacks)
 
 
+def without(model: Model, facts: Facts, *, barred: bool) -> tuple[Dropped, ...]:
+    """Why `model` is never asked, empty where it may be. `barred`: it must not see what the request holds."""
+    return (*lacking(model, facts), *((Dropped.PII,) if barred else ()))
+
+
 def explain_lack(lacks: frozenset[Dropped], facts: Facts) -> str:
     """A sentence for the client: what no model that may answer has. Nothing the client wrote is in it."""
     needs = {

@@ -79,7 +79,8 @@ class Chosen:
 @dataclass(frozen=True, slots=True)
 class Trace:
     """`domain` are the domain head's probabilities, most likely first. `requested`: the model the client
-    named, or None."""
+    named, or None. `failed` names the heads that should have judged the request and did not. `sensitive` are
+    the types of personal data found in it that count here, in alphabetical order."""
 
     requested: str | None
     needed: Needed
@@ -90,6 +91,8 @@ class Trace:
     selection: SelectionTrace | None
     adjusted: tuple[Adjusted, ...]
     outcome: Chosen
+    failed: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The same as values that `json` can write; `domain` by label."""

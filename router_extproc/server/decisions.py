@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from router_extproc.exchange.facts import facts_of, question_of
+from router_extproc.exchange.facts import facts_of, others_of, question_of
+from router_extproc.exchange.guarding import outcomes
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
 from router_extproc.ports import Analyst, Clock, PortError
@@ -41,10 +42,11 @@ def decision_routes(
         if free.locked():
             raise RefusedError(429, f"{MAX_EVALUATIONS} evaluations are under way; try again.")
         async with free:
-            analysis = await _analysis(analyst, question_of(chat) or " ", now.analysis_timeout)
+            analysis = await _analysis(analyst, chat, now.analysis_timeout)
         world = replace(pool.world(None, clock.now()), chance=NO_DRAW)
-        decision = decide(now.routing, model, facts_of(chat), analysis, world)
-        return json_reply({"generation": now.generation, **_document(decision)})
+        decision = decide(now.routing, model, facts_of(chat), analysis, world, now.screening.pii)
+        guards = {guard: said.value for guard, said in outcomes(now.screening, decision, analysis)}
+        return json_reply({"generation": now.generation, **_document(decision), "guards": guards})
 
     async def conditions(_: web.Request) -> web.Response:
         """How each model of the pool does by what was measured; empty where nothing is learned."""
@@ -74,11 +76,11 @@ def _chat(body: bytes, plan: Snapshot) -> ChatRequest:
     return chat
 
 
-async def _analysis(analyst: Analyst, text: str, within: float) -> Analysis | None:
+async def _analysis(analyst: Analyst, chat: ChatRequest, within: float) -> Analysis | None:
     """None where the router would decide without one too."""
     try:
         async with asyncio.timeout(within):
-            return await analyst.analyse(text)
+            return await analyst.analyse(question_of(chat) or " ", None, others_of(chat))
     except (PortError, TimeoutError):
         return None
 

@@ -254,7 +254,7 @@ class _Stream:
 
 async def _answer(question: Analyse | Compare | LookupExact | LookupSimilar, ports: Ports) -> Result:
     if isinstance(question, Analyse):
-        analysis = await ports.analyst.analyse(question.text)
+        analysis = await ports.analyst.analyse(question.text, question.needs, question.others)
         return AnalysisReady(analysis, _world(question, ports))
     if isinstance(question, Compare):
         return Compared(await ports.analyst.same(question.text, question.other), ports.marks())

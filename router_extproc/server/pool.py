@@ -4,7 +4,15 @@ One for all streams of an event loop; a reload of the configuration changes it i
 learned is lost. Other replicas learn for themselves.
 """
 
-from router_extproc.exchange.effects import Finished, FirstToken, ModelAdjusted, Progress, Sent
+from router_extproc.exchange.effects import (
+    Began,
+    Finished,
+    FirstToken,
+    Flowing,
+    ModelAdjusted,
+    Progress,
+    Sent,
+)
 from router_extproc.ports import Telemetry
 from router_extproc.routing.performance import FeedbackOptions, Performance, Ticket
 from router_extproc.routing.world import Condition, World
@@ -50,8 +58,14 @@ class Pool:
             ticket = self._performance.sent(effect.model, effect.at)
         elif ticket is not None and isinstance(effect, FirstToken):
             self._performance.first_token(ticket, effect.at)
+        elif ticket is not None and isinstance(effect, Began):
+            self._performance.began(ticket)
+        elif ticket is not None and isinstance(effect, Flowing):
+            self._performance.flows(ticket, effect.at)
         elif ticket is not None and isinstance(effect, Finished):
-            self._performance.finished(ticket, effect.at, effect.status, effect.tokens)
+            self._performance.finished(
+                ticket, effect.at, effect.status, effect.tokens, complete=effect.complete
+            )
             ticket = None
         self._tell(telemetry)
         return ticket

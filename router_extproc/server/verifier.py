@@ -14,10 +14,13 @@ from router_extproc.base.vector import Vector
 from router_extproc.caching.verify import compare_answers
 from router_extproc.exchange.effects import CacheVerified, Verify
 from router_extproc.ports import Analyst, PortError, Telemetry
+from router_extproc.routing.compiled import Needs
 from router_extproc.server.driver import log_bug
 
 WINDOW = 1_000
 """Characters: about 250 tokens of English, of the 256 that the encoder takes by default."""
+
+ONLY_VECTOR = Needs(vector=True)
 
 
 class Verifier:
@@ -84,6 +87,9 @@ class Verifier:
     async def _vector(self, text: str) -> Vector:
         """The mean direction of the text's parts, each short enough for the encoder to see all of it."""
         starts = range(0, max(1, len(text)), WINDOW)
-        parts = [(await self._analyst.analyse(text[start : start + WINDOW])).vector for start in starts]
+        parts = [
+            (await self._analyst.analyse(text[start : start + WINDOW], ONLY_VECTOR)).vector
+            for start in starts
+        ]
         mean: Vector = np.mean(parts, axis=0, dtype=np.float32)
         return mean / max(float(np.linalg.norm(mean)), 1e-6)

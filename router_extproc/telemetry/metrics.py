@@ -22,11 +22,13 @@ from router_extproc.exchange.effects import (
     Note,
     PortFailed,
     Rejected,
+    RequestGuarded,
     Routed,
     StoreAsked,
     TextsCompared,
     Violation,
 )
+from router_extproc.screening.spans import PII_TYPES
 from router_extproc.telemetry.cache_metrics import CacheMetrics
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -79,7 +81,14 @@ class Metrics:
         )
         self._bypassed = self._counter("router_bypassed", "Exchanges that pass untouched, and why.", "reason")
         self._rejected = self._counter("router_rejected", "Errors the router answered with.", "reason")
+        self._guarded = self._counter(
+            "router_guard", "Requests by what a guard did about them.", "guard", "outcome"
+        )
+        self._personal = self._counter(
+            "router_guard_pii_types", "Requests in which a type of personal data counted.", "type"
+        )
         self._failed = self._counter("router_port_failures", "Failures of ports.", "port", "reason")
+        self._heads = self._counter("router_head_failures", "Heads that said nothing.", "head")
         self._cancelled = self._counter("router_cancelled", "Exchanges the peer left early.", "stage")
         self._violations = self._counter(
             "router_protocol_violations", "Messages no stage allows.", "stage", "event"
@@ -99,6 +108,7 @@ class Metrics:
             ModelAdjusted: lambda n: self._adjusted.labels(n.model, n.kind).inc(),
             Bypassed: lambda n: self._bypassed.labels(n.reason).inc(),
             Rejected: lambda n: self._rejected.labels(n.reason).inc(),
+            RequestGuarded: self._judged,
             PortFailed: lambda n: self._failed.labels(n.port, n.reason).inc(),
             Cancelled: lambda n: self._cancelled.labels(n.stage).inc(),
             Violation: lambda n: self._violations.labels(n.stage, n.event).inc(),
@@ -110,6 +120,10 @@ class Metrics:
     def generation(self, number: int) -> None:
         """The configuration now served with is the process's `number`th."""
         self._generation.set(number)
+
+    def head_failed(self, head: str) -> None:
+        """`head` is the configuration's name of it. May be called from any thread."""
+        self._heads.labels(head).inc()
 
     def reloaded(self, outcome: str) -> None:
         self._reloads.labels(outcome).inc()
@@ -135,6 +149,11 @@ class Metrics:
         if note.timings is not None:
             spent = note.timings.queue + note.timings.tokenise + note.timings.run
             self._classifier.labels("category").observe(spent / 1000)
+
+    def _judged(self, note: RequestGuarded) -> None:
+        self._guarded.labels(note.guard, note.outcome).inc()
+        for kind in note.types & PII_TYPES:
+            self._personal.labels(kind).inc()
 
     def _answered(self, note: Answered) -> None:
         self._first_byte.labels(note.model).observe(max(0.0, note.seconds))

@@ -180,7 +180,7 @@ async def test_a_category_s_best_model_answers(pool: RoutedPool) -> None:
 
 
 async def test_below_the_threshold_the_default_model_answers(pool: RoutedPool) -> None:
-    answer = await pool.ask("Tell me about the cats of the neighbours.")
+    answer = await pool.ask("Is a colony of ants one mind or are there many minds?")
     assert chosen(answer) == (None, MEDIUM)
     assert "x-vsr-selected-category" not in answer.headers
 
@@ -209,7 +209,7 @@ async def test_below_the_threshold_the_default_model_answers(pool: RoutedPool) -
         ("Wie koche ich weiche Eier, ohne dass sie platzen?", ("deutsch", SMALL)),
         ("Explain the bug:\n```python\nx = [1][1]\n```", ("code", LARGE)),
         ("My credit card was charged two times.", ("billing", SMALL)),
-        ("Where is the parcel that I was promised?", None),
+        ("The parcel with the lamp is late.", None),
         ("Show the rows of the table in SQL.", ("database", LARGE)),
     ],
 )

@@ -4,7 +4,9 @@ I1 one reply of the same kind per message (an immediate one to a body, or to the
 answer) · I2 nothing after ImmediateReply or Close · I3 how a body is
 split changes nothing · I4 the client's bytes are the upstream's · I5 stored at most once, only complete
 answers, never after the peer left · I6 a failing port never fails a request · I7 held bytes are bounded ·
-I8 the decision agrees with its evidence · I11 no hit crosses a partition. Beside them: a header of the client
+I8 the decision agrees with its evidence · I11 no hit crosses a partition · I12 what is under way ends once ·
+I13 nothing that a guard refuses goes upstream or into the cache, and nothing found by meaning answers before
+the guards have spoken. Beside them: a header of the client
 never makes the cache do more, and lookups never take longer than their budget.
 """
 
@@ -18,10 +20,11 @@ from hypothesis import strategies as st
 from router_extproc.base.completion import Completion
 from router_extproc.base.headers import Headers
 from router_extproc.base.names import VSR_CACHE_CONTROL
-from router_extproc.base.refusals import Failure, Waited
+from router_extproc.base.refusals import Failure, Guarded, Rejection, Waited
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.policy import MAX_DOUBTFUL, Consent
 from router_extproc.exchange.effects import (
+    Analyse,
     CacheHit,
     Close,
     Compare,
@@ -37,6 +40,7 @@ from router_extproc.exchange.effects import (
     Question,
     Rejected,
     Reply,
+    RequestGuarded,
     Sent,
     Store,
     Verify,
@@ -57,12 +61,25 @@ from router_extproc.exchange.exchange import LEGAL, Exchange
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import Forwarded, Recording
 from router_extproc.llm.render import render_json, render_sse
+from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision, decide
 from router_extproc.routing.facts import Facts
 from router_extproc.routing.reasons import Rule
 from router_extproc.routing.session import SessionPolicy
 from router_extproc.routing.world import World
+from router_extproc.screening.policy import (
+    Action,
+    Beyond,
+    GuardPolicy,
+    ModelPii,
+    OnError,
+    PiiPolicy,
+    ScreeningPolicy,
+    Strictness,
+)
+from router_extproc.screening.reading import Screening
 from tests.support.play import (
+    ANSWER,
     AT,
     PLAN,
     Ports,
@@ -628,3 +645,199 @@ def test_what_is_under_way_to_a_model_ends_once_and_only_where_it_began(
     assert any(isinstance(each, Finished) for each in told) or not over
     order = [each for each in transcript.effects if isinstance(each, Sent) or each is transcript.forwarded()]
     assert isinstance(order[0], Sent)
+
+
+strictnesses = st.builds(Strictness, st.booleans(), st.sampled_from([0.5, 0.9]))
+overrides = st.dictionaries(st.sampled_from(["math", "history", "law"]), strictnesses, max_size=2)
+found_types = st.dictionaries(st.sampled_from(["PERSON", "US_SSN", "GPE"]), st.sampled_from([0.4, 0.6, 1.0]))
+allowances = st.builds(ModelPii, st.booleans(), st.frozensets(st.sampled_from(["PERSON", "US_SSN", "GPE"])))
+screening_policies = st.builds(
+    ScreeningPolicy,
+    st.builds(GuardPolicy, strictnesses, overrides, st.sampled_from(OnError), st.sampled_from(Action)),
+    st.builds(
+        PiiPolicy,
+        strictnesses,
+        overrides,
+        st.fixed_dictionaries(dict.fromkeys(("small", "medium", "large", "plain"), allowances)),
+        st.dictionaries(st.sampled_from(["math", "history"]), allowances, max_size=1),
+        st.sampled_from(OnError),
+    ),
+    st.sampled_from([200, 403]),
+    beyond=st.sampled_from(Beyond),
+)
+screenings = st.one_of(
+    st.none(),
+    st.builds(
+        Screening,
+        st.sampled_from([None, 0.0, 0.49, 0.5, 0.89, 0.9, 1.0]),
+        types=found_types,
+        skipped=st.sampled_from([0, 0, 9]),
+        failed=st.sampled_from([(), (), (), ("guard",), ("pii",), ("guard", "pii")]),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the policy says of a request of category `key`, worked out again. `refused`: whoever would answer;
+    `types` count; `found`: these, or an attack; `kept`: of its answer something may be."""
+
+    key: str
+    refused: bool
+    types: frozenset[str]
+    found: bool
+    kept: bool
+
+
+def expected(policy: ScreeningPolicy, said: Analysis | Failure) -> Expected:
+    screening = None if isinstance(said, Failure) else said.screening
+    key = ""
+    if not isinstance(said, Failure):
+        key = max(said.heads["domain"], key=said.heads["domain"].__getitem__)
+    guard, pii = (each.overrides.get(key, each.default) for each in (policy.guard, policy.pii))
+    asked = {name for name, each in (("guard", policy.guard), ("pii", policy.pii)) if each.enabled}
+    failed = asked if screening is None else asked & set(screening.failed)
+    attack = None if screening is None else screening.attack
+    if attack is None:
+        failed |= asked & {"guard"}
+    high = attack is not None and attack >= guard.threshold
+    types: set[str] = set()
+    if screening is not None and pii.enabled:
+        types = {name for name, score in screening.types.items() if score >= pii.threshold}
+    acting = {"guard"} if guard.enabled and policy.guard.action is Action.BLOCK else set()
+    acting |= {"pii"} if pii.enabled else set()
+    closed = {"guard"} if policy.guard.on_error is OnError.BLOCK else set()
+    closed |= {"pii"} if policy.pii.on_error is OnError.BLOCK else set()
+    longer = screening is not None and screening.skipped > 0 and policy.beyond is Beyond.REFUSE
+    refused = ("guard" in acting and high) or bool(failed & closed & acting) or bool(longer and acting)
+    found = bool(types) or (policy.guard.enabled and high)
+    return Expected(key, refused, frozenset(types), found, kept=not (found or failed))
+
+
+well_formed = st.sampled_from(
+    [
+        chat_body(),
+        chat_body('{"model":"plain","messages":[{"role":"user","content":"Add 2 and 2."}],"stream":true}'),
+    ]
+)
+
+GUARDS = {Rejection.ATTACK, Rejection.PERSONAL_DATA, Rejection.UNSCREENED, Rejection.UNREAD}
+
+
+@settings(deadline=None, max_examples=400)
+@given(
+    st.one_of(st.just(WORKING), scripts()),
+    well_formed,
+    upstreams(),
+    asks,
+    screenings,
+    screening_policies,
+    st.sampled_from([LEARNING, ALL_PATHS]),
+)
+def test_i13_what_a_guard_refuses_reaches_neither_a_model_nor_the_cache(
+    ports: Ports,
+    form: Event,
+    upstream: Upstream,
+    ask: RequestHeaders,
+    screening: Screening | None,
+    policy: ScreeningPolicy,
+    base: Snapshot,
+) -> None:
+    """By name or by choice, with a cache or without; and what is found by meaning waits for the verdict."""
+    heard: list[Analysis | Failure] = []
+
+    def analyse(effect: Analyse) -> Analysis | Failure:
+        said = ports.analyse(effect)
+        assert effect.needs is not None
+        assert (effect.needs.guard, effect.needs.pii) == (policy.guard.enabled, policy.pii.enabled)
+        heard.append(said if isinstance(said, Failure) else replace(said, screening=screening))
+        return heard[-1]
+
+    plan = replace(base, screening=policy)
+    messages = conversation(ask, form, upstream, [], False)
+    transcript = play(messages, replace(ports, analyse=analyse), plan)
+    effects = transcript.effects
+    upstreams_asked = [e for e in effects if isinstance(e, Reply) and e.clear_route_cache]
+    if not heard:  # a request that is none, or one that was answered word for word: it passed before
+        assert upstreams_asked == []
+        assert all(hit.kind in (HitKind.EXACT, HitKind.COALESCED) for hit in transcript.only(CacheHit))
+        return
+    wanted = expected(policy, heard[0])
+    [asked_at] = [place for place, e in enumerate(effects) if isinstance(e, Analyse)]
+    afterwards = effects[asked_at + 1 :]
+    refused = [e.reason for e in afterwards if isinstance(e, Rejected) and e.reason in GUARDS]
+    if wanted.refused or refused:
+        assert upstreams_asked == []
+        assert len(refused) == 1
+        assert isinstance(transcript.replies()[-1], ImmediateReply)
+    assert wanted.refused or all(reason is Rejection.PERSONAL_DATA for reason in refused)
+    assert wanted.types or Rejection.PERSONAL_DATA not in refused
+    for reply in upstreams_asked:
+        model = dict(reply.edits.set)["x-selected-model"]
+        assert not policy.pii.models[model].denies(wanted.types)
+        assert not policy.pii.decisions.get(wanted.key, ModelPii()).denies(wanted.types)
+    assert wanted.kept or not any(isinstance(e, Store | Verify) for e in afterwards)
+    if wanted.found:
+        assert all(e.candidate is None for e in afterwards if isinstance(e, Land))
+    judged = {e.guard for e in afterwards if isinstance(e, RequestGuarded)}
+    enabled = {name for name, each in (("guard", policy.guard), ("pii", policy.pii)) if each.enabled}
+    assert judged == enabled or refused
+    found = [place for place, e in enumerate(effects) if isinstance(e, LookupSimilar | Compare)]
+    found += [place for place, e in enumerate(effects) if isinstance(e, CacheHit)]
+    if found:
+        assert min(found) > asked_at
+        assert not refused
+        assert not wanted.found
+        spoken = {e.guard for e in effects[: min(found)] if isinstance(e, RequestGuarded)}
+        assert spoken == enabled
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from([0.0, 0.4]), st.frozensets(st.sampled_from(["PERSON", "GPE"])), screening_policies, forms
+)
+def test_i13_what_no_policy_forbids_passes(
+    attack: float, types: frozenset[str], policy: ScreeningPolicy, form: Event
+) -> None:
+    """A guard that refuses everything would keep every promise of the test above."""
+    found = Screening(attack, types=dict.fromkeys(types, 1.0))
+    free = replace(policy, pii=replace(policy.pii, models={}, decisions={}))
+    ports = Ports(analyse=lambda effect: replace(analysis(), screening=found))
+    transcript = play([chat_headers(), form], ports, replace(PLAN, screening=free))
+    assert not {e.reason for e in transcript.only(Rejected)} & GUARDS
+    outcomes = {note.outcome for note in transcript.only(RequestGuarded)}
+    assert outcomes <= {Guarded.PASSED, Guarded.FLAGGED}
+    assert transcript.only(Rejected) or transcript.forwarded()
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.frozensets(st.sampled_from(["small", "medium", "large", "plain"])),
+    st.sampled_from(["math", "history", "law"]),
+    st.sampled_from(["auto", "plain", "large"]),
+    st.sampled_from([None, "small", "medium", "large"]),
+    st.sampled_from([OnError.ALLOW, OnError.BLOCK]),
+)
+def test_i13_personal_data_reaches_only_models_that_may_see_it(
+    closed: frozenset[str], category: str, asked: str, session: str | None, on_error: OnError
+) -> None:
+    """A model of the same category first, then the default, and nobody else; a session is no exception."""
+    rules = dict.fromkeys(closed, ModelPii(allow_by_default=False))
+    pii = PiiPolicy(Strictness(True, 0.5), models=rules, on_error=on_error)
+    said = replace(analysis(**{category: 1.0}), screening=Screening(0.0, types={"US_SSN": 1.0}))
+    ports = Ports(analyse=lambda effect: said, world=lambda effect: World(session_model=session))
+    body = chat_body(f'{{"model":"{asked}","messages":[{{"role":"user","content":"Add 2 and 2."}}]}}')
+    messages: list[Event] = [chat_headers(), body, response_headers(), *pieces(ANSWER)]
+    transcript = play(messages, ports, replace(LEARNING, screening=ScreeningPolicy(pii=pii)))
+    listed = (
+        [route.model for route in PLAN.routing.categories[category].candidates] if category != "law" else []
+    )
+    wanted = [*listed, "medium"] if asked == "auto" else [asked]
+    may = [model for model in wanted if model not in closed]
+    chosen = [dict(e.edits.set)["x-selected-model"] for e in transcript.only(Reply) if e.clear_route_cache]
+    assert chosen == may[:1]
+    refused = [] if may else [Rejection.PERSONAL_DATA]
+    assert [e.reason for e in transcript.only(Rejected)] == refused
+    assert transcript.stored() == []
+    assert transcript.only(LookupSimilar) == []
+    assert transcript.landed() == [None]

@@ -9,6 +9,7 @@ from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.exchange.effects import Note
 from router_extproc.routing.analysis import Analysis
+from router_extproc.routing.compiled import Needs
 
 DIMENSION = 4
 
@@ -102,7 +103,7 @@ class FakeAnalyst:
     def encoder(self) -> str:
         return "fake-encoder"
 
-    async def analyse(self, text: str) -> Analysis:
+    async def analyse(self, text: str, needs: Needs | None = None, others: Sequence[str] = ()) -> Analysis:
         self.texts.append(text)
         await _suffer(self.trouble)
         return self._answer(text)

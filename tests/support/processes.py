@@ -1,9 +1,12 @@
 """Ports, and waiting for a condition. Knows nothing of what is waited for."""
 
 import asyncio
+import itertools
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar, overload
 
 T = TypeVar("T")
@@ -11,15 +14,21 @@ T = TypeVar("T")
 POLL_SECONDS = 0.01
 
 
+_CANDIDATES = itertools.islice(itertools.cycle(range(20_000, 32_000)), os.getpid() * 97 % 12_000, None)
+"""Below the range that the system draws from where a server binds port 0, so that no such server takes a port
+that was promised here. Every port comes once in a long while, so that two askers get two ports."""
+
+
 def free_port() -> int:
-    """A TCP port of the loopback address that was free a moment ago.
+    """A TCP port of the loopback address that was free a moment ago, and that nobody else here was given.
 
     Another process may take it before it is used: prefer letting a server bind port 0 and tell its port.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for port in _CANDIDATES:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the candidates never end")
 
 
 @overload

@@ -20,7 +20,7 @@ from router_extproc.app.mind import Mind
 from router_extproc.app.proxy import EnvoyFolder
 from router_extproc.app.router import running
 from router_extproc.encoder.loading import Heads
-from tests.support.encoder import real_bundle, real_encoder
+from tests.support.encoder import real_bundle, real_encoder, real_screener
 from tests.support.envoy import EnvoyProcess
 from tests.support.processes import free_port, wait_until
 
@@ -92,7 +92,7 @@ class Routed:
 
 @functools.cache
 def _mind() -> Mind:
-    return Mind(real_bundle().base_revision, real_encoder(), None, Heads({}, {}))
+    return Mind(real_bundle().base_revision, real_encoder(), None, Heads({}, {}), real_screener())
 
 
 @asynccontextmanager

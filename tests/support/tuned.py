@@ -18,12 +18,14 @@ class TunedModel:
     """A simulated model whose pace and failures a test sets while it serves, and that dies and comes back.
 
     `seconds` per answer. Of each ten requests, the first `failing` get a 500. A stream stops after its first
-    token until `flowing` is set. A request for another model gets a 404.
+    token until `flowing` is set, and is broken off there if `breaks` is "reset" (the connection breaks) or
+    "cut" (the body ends). A request for another model gets a 404.
     """
 
     def __init__(self, name: str, seconds: float = 0.02) -> None:
         self.name, self.seconds, self.failing, self.port = name, seconds, 0, 0
         self.requests = 0
+        self.breaks = ""
         self.flowing = asyncio.Event()
         self.flowing.set()
         self._answering = asyncio.Event()
@@ -89,6 +91,10 @@ class TunedModel:
         await response.prepare(request)
         await _write(response, rendering.opening(stamp, generation))
         await self.flowing.wait()
+        if self.breaks:
+            if self.breaks == "reset" and request.transport is not None:
+                request.transport.abort()
+            return response
         for index in range(generation.steps):
             await _write(response, rendering.step(stamp, generation, index))
         await _write(response, rendering.closing(stamp, generation, chat.include_usage))

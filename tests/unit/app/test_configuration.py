@@ -1,5 +1,6 @@
 """Settings become what each part is told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -21,9 +22,10 @@ from router_extproc.envoyconf.topology import (
     KeyFromEnvironment,
     KeyFromFile,
     Model,
+    Upstream,
 )
 from router_extproc.envoyconf.topology import Tls as EnvoyTls
-from router_extproc.settings.schema import MilvusSettings
+from router_extproc.settings.milvus_schema import MilvusSettings
 from router_extproc.stores.options import Credentials, Embedded, Server, Tls
 from tests.support.stack import ROOT
 
@@ -100,6 +102,56 @@ def test_every_address_of_the_router_is_known_by_its_key() -> None:
         "listeners.api": ("127.0.0.1", 8080),
         "listeners.metrics": ("127.0.0.1", 9190),
     }
+
+
+def test_a_model_s_waits_are_its_own_then_those_of_all_then_the_defaults(tmp_path: Path) -> None:
+    shared = "upstream: {idle_timeout_seconds: 120, request_timeout_seconds: 300}\n"
+    own = "upstream: {connect_timeout_seconds: 0.5, idle_timeout_seconds: 1800, retries: 0}"
+    text = PROVIDERS.replace("[near, plain], ", f"[near, plain], {own}, ")
+    models = topology_of(providers(tmp_path, text)).models
+    assert models["own"].upstream == Upstream(0.5, 1800, None, 0)
+    assert models["other"].upstream == Upstream()
+    models = topology_of(providers(tmp_path, text + shared)).models
+    assert models["own"].upstream == Upstream(0.5, 1800, 300, 0)
+    assert models["other"].upstream == Upstream(None, 120, 300, 2)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "path"),
+    [
+        ("{connect_timeout_seconds: 0}", "upstream.connect_timeout_seconds: input should be greater"),
+        ("{retries: 11}", "upstream.retries: input should be less"),
+        ("{idle_timeout: 3}", "upstream.idle_timeout: unknown key; did you mean `idle_timeout_seconds`?"),
+    ],
+)
+def test_a_wait_that_cannot_be_is_refused(tmp_path: Path, upstream: str, path: str) -> None:
+    with pytest.raises(ConfigError, match=f": {re.escape(path)}"):
+        providers(tmp_path, f"{PROVIDERS}upstream: {upstream}\n")
+    text = PROVIDERS.replace("[near, plain], ", f"[near, plain], upstream: {upstream}, ")
+    with pytest.raises(ConfigError, match=f": model_config.own.{re.escape(path)}"):
+        providers(tmp_path, text)
+
+
+def test_milvus_may_stand_in_the_configuration_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MILVUS_PASSWORD", raising=False)
+    milvus = (
+        "semantic_cache: {backend_type: milvus, milvus: {connection: {host: h, auth: {username: u}, "
+        "tls: {ca_file: ca.pem}}}}\n"
+    )
+    configuration = providers(tmp_path, PROVIDERS + milvus)
+    assert configuration.milvus_path == configuration.path
+    place = f"{tmp_path / 'router.yaml'}: semantic_cache.milvus.connection.auth.password_env: the environment"
+    with pytest.raises(ConfigError, match=re.escape(place)):
+        milvus_options(configuration, encoder="e1", dimension=384)
+    monkeypatch.setenv("MILVUS_PASSWORD", "secret")
+    options = milvus_options(configuration, encoder="e1", dimension=384)
+    assert options is not None
+    assert isinstance(options.target, Server)
+    assert options.target.tls == Tls(tmp_path / "ca.pem")
+    off = milvus.replace("{backend_type", "{enabled: false, backend_type")
+    assert providers(tmp_path, PROVIDERS + off).milvus is None
 
 
 PROVIDERS = """

@@ -1,5 +1,6 @@
 """What `explain` prints."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import yaml
 
 from router_extproc.app.explain import as_text, document_of
 from router_extproc.routing.analysis import Analysis
+from router_extproc.screening.reading import Screening
 from router_extproc.settings.compile import compile_snapshot
 from router_extproc.settings.schema import Settings
 from tests.support.phrases import embed
@@ -32,10 +34,10 @@ DECISIONS = [
 SIGNALS = {"keywords": [{"name": "refund", "keywords": ["refund"]}]}
 
 
-def explained(**changes: Any) -> dict[str, Any]:
+def explained(said: Analysis | None = None, **changes: Any) -> dict[str, Any]:
     settings = Settings.model_validate(yaml.safe_load(SHIPPED.read_text()) | changes)
     plan = compile_snapshot(settings, encoder="e1", heads="h1", embed=embed)
-    analysis = Analysis(embed([PROMPT])[0], {"domain": {"law": 0.7, "math": 0.3}}, "e1", 6)
+    analysis = said or Analysis(embed([PROMPT])[0], {"domain": {"law": 0.7, "math": 0.3}}, "e1", 6)
     return document_of(PROMPT, plan, analysis, settings)
 
 
@@ -81,3 +83,49 @@ def test_a_prompt_that_nobody_can_answer_is_explained_too() -> None:
     assert (document["model"], document["rule"]) == (None, "unsuitable")
     assert "none: No model that may answer this request has a context window" in as_text(document)
     assert "dropped: context_window" in as_text(document)
+
+
+def test_a_head_that_fails_is_shown() -> None:
+    document = explained(Analysis(embed([PROMPT])[0], {}, "e1", 6, failed=("domain",)))
+    assert (document["rule"], document["trace"]["failed"]) == ("no_analysis", ["domain"])
+    text = as_text(document)
+    assert "failed     heads: domain\n" in text
+    assert "what the domain is could not be found out (no_analysis)" in text
+
+
+def test_guards_that_are_off_are_said_to_be() -> None:
+    document = explained()
+    assert document["guards"]["jailbreak"] == {
+        "enabled": False,
+        "threshold": 0.5,
+        "probability": None,
+        "blocked": False,
+    }
+    text = as_text(document)
+    assert "guards     jailbreaks are not looked for\n" in text
+    assert "personal data is not looked for\n" in text
+
+
+def test_what_the_guards_find_is_shown_with_what_follows() -> None:
+    models = yaml.safe_load(SHIPPED.read_text())["model_config"]
+    models["qwen3-32b"]["pii_policy"] = {"pii_types_allowed": ["AGE"]}
+    found = Screening(attack=0.8, types={"PERSON": 0.9, "GPE": 0.2})
+    analysis = Analysis(embed([PROMPT])[0], {"domain": {"law": 0.7}}, "e1", 6, screening=found)
+    categories = [
+        {
+            "name": "law",
+            "model_scores": [{"model": "qwen3-32b"}, {"model": "qwen3-8b", "score": 0.1}],
+            "jailbreak_threshold": 0.75,
+        }
+    ]
+    document = explained(analysis, model_config=models, categories=categories, prompt_guard={"enabled": True})
+    assert document["model"] == "qwen3-8b"
+    assert document["guards"]["pii"]["counted"] == ["PERSON"]
+    text = as_text(document)
+    assert "guards     jailbreak 0.8000, counts from 0.75: blocked\n" in text
+    assert "personal data: GPE 0.20, PERSON 0.90; from 0.50 counts PERSON\n" in text
+    analysis = dataclasses.replace(analysis, screening=Screening(attack=0.7))
+    calm = explained(analysis, model_config=models, categories=categories, prompt_guard={"enabled": True})
+    assert calm["model"] == "qwen3-32b"
+    assert "counts from 0.75: passes\n" in as_text(calm)
+    assert "personal data: none; from 0.50 counts nothing\n" in as_text(calm)

@@ -7,7 +7,7 @@ import pytest
 
 from router_extproc.app.configuration import Configuration, load, milvus_options
 from router_extproc.base.errors import ConfigError
-from router_extproc.settings.schema import MilvusSettings
+from router_extproc.settings.milvus_schema import MilvusSettings
 from router_extproc.stores.options import Credentials, MilvusOptions, Server, Tls
 
 SHIPPED = Path(__file__).parents[3] / "config" / "router.yaml"

@@ -1,15 +1,18 @@
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from router_extproc.app.configuration import Configuration, load
 from router_extproc.app.reload import Generation, Generations, Outcome, Proxy, watch
 from router_extproc.base.errors import ConfigError
 from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.settings.compile import compile_snapshot
 
 SHIPPED = Path(__file__).parents[3] / "config"
 PLAN, OTHER_PLAN = (cast("Snapshot", type("Plan", (), {"generation": name})()) for name in ("one", "two"))
@@ -25,6 +28,10 @@ def change(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
+
+
+def no_phrases(texts: Sequence[str]) -> NDArray[np.float32]:
+    return np.zeros((len(texts), 4), np.float32)
 
 
 async def compiled(configuration: Configuration) -> Snapshot:
@@ -55,6 +62,25 @@ async def test_a_changed_configuration_is_taken_over(file: Path) -> None:
     assert told == [(Outcome.TAKEN, 2)]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("  enabled: false                  # jailbreak", "  enabled: true  # jailbreak"),
+        ("preferred_endpoints: [small]", "preferred_endpoints: [small]\n    pii_policy: {}"),
+    ],
+)
+async def test_a_changed_guard_is_taken_over(file: Path, old: str, new: str) -> None:
+    async def really(configuration: Configuration) -> Snapshot:
+        return compile_snapshot(configuration.settings, encoder="e", heads="h", embed=no_phrases)
+
+    held, _ = generations(file, really)
+    before = await really(held.current.configuration)
+    change(file, old, new)
+    assert await held.reload() is Outcome.TAKEN
+    assert held.current.plan.screening != before.screening
+    assert held.current.plan.generation != before.generation
+
+
 async def test_the_same_configuration_again_is_no_new_generation(file: Path) -> None:
     held, told = generations(file)
     file.write_text(file.read_text() + "\n# a remark\n")
@@ -71,6 +97,12 @@ async def test_the_same_configuration_again_is_no_new_generation(file: Path) -> 
         ("port: 50051", "port: 50052", "listeners: read at start only"),
         ("max_entries: 1000", "max_entries: 10", "semantic_cache.max_entries: read at start only"),
         ("scope: credential", "scope: shared", "semantic_cache.scope: read at start only"),
+        ("max_tokens: 4096 ", "max_tokens: 512 ", "screening.max_tokens: read at start only"),
+        (
+            "backend_config_path: cache/milvus.yaml",
+            "milvus: {connection: {path: elsewhere.db}}",
+            "semantic_cache.backend_config_path, semantic_cache.milvus: read at start only",
+        ),
     ],
 )
 async def test_a_configuration_that_cannot_be_served_with_changes_nothing(

@@ -80,3 +80,26 @@ def test_the_table_has_a_line_for_each_label(report: DomainReport) -> None:
 def test_rows_that_do_not_match_are_refused(labels: list[str], rows: list[Mapping[str, float]]) -> None:
     with pytest.raises(ValueError, match=r"same (length|labels)"):
         evaluate_domain(labels, rows)
+
+
+def test_the_configured_threshold_has_a_line_of_its_own() -> None:
+    labels, rows = ["law", "law", "math"], [_row(0.9, 0.1), _row(0.56, 0.4), _row(0.1, 0.55)]
+    report = evaluate_domain(labels, rows, threshold=0.56)
+    assert report.shipped is not None
+    assert report.shipped.threshold == 0.56
+    assert report.shipped.coverage == pytest.approx(2 / 3)
+    assert report.shipped.accuracy == 1.0
+    assert report.as_text().splitlines()[-1].endswith("as configured")
+    assert evaluate_domain(labels, rows).shipped is None
+
+
+def test_kinds_have_their_own_accuracy() -> None:
+    labels, rows = ["law", "law", "math"], [_row(0.9, 0.1), _row(0.2, 0.7), _row(0.1, 0.55)]
+    report = evaluate_domain(labels, rows, kinds=["question", "question", None])
+    assert {kind: (score.rows, score.accuracy) for kind, score in report.kinds.items()} == {
+        "question": (2, 0.5)
+    }
+    assert "question" in report.as_text()
+    assert evaluate_domain(labels, rows).kinds == {}
+    with pytest.raises(ValueError, match="same length"):
+        evaluate_domain(labels, rows, kinds=["question"])

@@ -8,10 +8,14 @@ from router_extproc.base.errors import OperatorError
 from router_extproc.evaluation.rows import (
     Ask,
     DomainRow,
+    GuardRow,
     PairRow,
+    PiiRow,
     Put,
     read_domain_rows,
+    read_guard_rows,
     read_pair_rows,
+    read_pii_rows,
     read_replay_rows,
 )
 
@@ -115,3 +119,47 @@ def test_an_id_that_nothing_before_puts_is_an_error_of_its_line(tmp_path: Path) 
 def test_a_replay_that_asks_nothing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="no row with the keys ask and expect"):
         read_replay_rows(_file(tmp_path, '{"put": "x", "id": 1}'))
+
+
+def test_a_domain_row_may_have_a_kind(tmp_path: Path) -> None:
+    path = _file(tmp_path, '{"text": "a", "label": "law", "kind": "question"}')
+    assert read_domain_rows(path) == [DomainRow("a", "law", "question")]
+
+
+@pytest.mark.parametrize("label", ["1", "true"])
+def test_an_attack_is_told_by_number_or_boolean(tmp_path: Path, label: str) -> None:
+    path = _file(tmp_path, f'{{"text": "x", "label": {label}, "family": "persona", "more": 1}}')
+    assert list(read_guard_rows(path)) == [GuardRow("x", True, "persona")]
+
+
+@pytest.mark.parametrize("row", ['{"text": "secret"}', '{"text": "secret", "label": "perhaps"}', "secret"])
+def test_a_bad_guard_row_is_named_and_not_quoted(tmp_path: Path, row: str) -> None:
+    path = _file(tmp_path, '{"text": "x", "label": 0}\n' + row)
+    with pytest.raises(OperatorError, match=r":2: not a JSON object with the keys text, label \(") as caught:
+        list(read_guard_rows(path))
+    assert "secret" not in str(caught.value)
+
+
+def test_pii_spans_count_characters_and_not_bytes(tmp_path: Path) -> None:
+    path = _file(tmp_path, '{"text": "😀 Zoë", "spans": [[2, 5, "PERSON"]], "tid": 3}\n')
+    assert list(read_pii_rows(path)) == [PiiRow("😀 Zoë", ((2, 5, "PERSON"),))]
+
+
+@pytest.mark.parametrize("span", [(0, 4), (-1, 2), (2, 2), (3, 1)])
+def test_a_span_outside_the_text_is_an_error_of_its_line(tmp_path: Path, span: tuple[int, int]) -> None:
+    start, end = span
+    path = _file(
+        tmp_path, f'{{"text": "", "spans": []}}\n{{"text": "abc", "spans": [[{start}, {end}, "AGE"]]}}'
+    )
+    with pytest.raises(OperatorError) as caught:
+        list(read_pii_rows(path))
+    assert str(caught.value).startswith(
+        f"{path}:2: there is a span from {start} to {end}, but the text has 3 characters"
+    )
+
+
+@pytest.mark.parametrize("spans", ['[[0, 3, "AGE", 1]]', '[{"start": 0}]', '[["a", 3, "AGE"]]', "3"])
+def test_spans_of_another_form_are_named(tmp_path: Path, spans: str) -> None:
+    path = _file(tmp_path, f'{{"text": "abc", "spans": {spans}}}')
+    with pytest.raises(OperatorError, match=r":1: not a JSON object with the keys text, spans"):
+        list(read_pii_rows(path))

@@ -8,7 +8,7 @@ import pytest
 
 from router_extproc.base.refusals import Failure, Uncached
 from router_extproc.caching.entry import Candidate
-from router_extproc.caching.guard import Difference
+from router_extproc.caching.guard import Difference, agree
 from router_extproc.caching.marks import Kind, Mark, Marks, Selector
 from router_extproc.caching.policy import Consent
 from router_extproc.exchange.effects import (
@@ -188,6 +188,23 @@ def test_a_clock_that_steps_back_buys_no_time_and_loses_none() -> None:
     transcript = asked(taking(-9.0, clock, finds(ONE, TWO)), [0.1, 1.0], at=clock.now)
     assert [effect.timeout for effect in transcript.only(Compare)] == [0.5, 0.5]
     assert transcript.immediate().status == 200
+
+
+def test_a_consent_that_is_always_given_is_not_asked_for() -> None:
+    """A veto of 0 vetoes nothing; a sign of a difference still has to be judged."""
+    plan = plan_with(verifier=Consent(0.9, 0.0))
+    transcript = play(ASK, replace(finds(ONE), same=never), plan)
+    assert [(hit.entry, hit.probability) for hit in transcript.only(CacheHit)] == [(ONE, None)]
+    assert transcript.only(Compare) == []
+    signed = "Add 2 and 2 for my friend."
+    assert agree("Add 2 and 2.", signed) is not None
+    transcript = play(ASK, replace(finds(signed, ONE), same=lambda effect: 0.1), plan)
+    assert others(transcript) == [signed]
+    assert [(hit.entry, hit.probability) for hit in transcript.only(CacheHit)] == [(ONE, None)]
+
+
+def never(effect: Compare) -> float:
+    raise AssertionError("asked")
 
 
 FAILING: list[Event] = [*ASK, response_headers("503")]

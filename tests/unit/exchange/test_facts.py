@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from router_extproc.exchange.effects import Analyse
-from router_extproc.exchange.facts import facts_of, question_of
+from router_extproc.exchange.facts import facts_of, others_of, question_of
 from router_extproc.llm.chat import ChatRequest, parse_chat
 from router_extproc.routing.facts import IMAGE_TOKENS, MESSAGE_TOKENS, Facts
 from tests.support.play import chat_body, chat_headers, play
@@ -128,3 +128,34 @@ def test_a_client_may_leave_tools_to_the_router(params: dict[str, Any], is_open:
 def test_what_cannot_be_read_counts_as_not_there(message: dict[str, Any]) -> None:
     found = facts(message, tools="x", max_tokens=[1])
     assert (found.text, found.images, found.tools, found.tool_calls) == ("", 0, 0, 0)
+
+
+def test_the_guards_read_all_that_others_said_the_latest_first() -> None:
+    found = others_of(
+        chat(
+            {"role": "system", "content": "Be brief."},
+            user("one"),
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "content": [{"type": "text", "text": "4"}], "tool_call_id": "c1"},
+            {"role": "critic", "content": "no"},
+            {"role": "developer", "content": "Be kind."},
+            user("one"),
+            user("two"),
+            documents=[{"title": "Sums", "text": "2 and 2"}],
+        )
+    )
+    assert found == ("one", "no", "4", "{}\nadd", "2 and 2\nSums")
+
+
+def test_what_the_question_leaves_out_of_its_message_is_read_too() -> None:
+    """Servers take bare strings among the parts for text, and put names into the prompt."""
+    message = user(["bare", {"type": "text", "text": "Why?"}, PICTURE]) | {"name": "Bob"}
+    assert question_of(chat(message)) == "Why?"
+    assert others_of(chat(message)) == ("bare\nBob",)
+    assert others_of(chat(user("Why?"))) == ()
+
+
+def test_what_only_eyes_and_ears_can_read_is_not_read() -> None:
+    audio = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    assert others_of(chat(user([PICTURE, audio]), user("Why?"))) == ()
+    assert others_of(chat(user({"deep": [[{"text": "x"}]]}), user(7), user("Why?"))) == ("x",)

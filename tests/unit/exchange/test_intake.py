@@ -1,12 +1,15 @@
 """What is ours, what passes untouched, and which errors clients get."""
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from router_extproc.base.headers import Headers
 from router_extproc.base.names import INTERNAL, SELECTED_MODEL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
+from router_extproc.caching.policy import CategoryPolicy, Mode
 from router_extproc.caching.scope import Tenancy, TrustedHeader
 from router_extproc.exchange.effects import (
     Analyse,
@@ -30,17 +33,27 @@ from router_extproc.exchange.events import (
     RequestTrailers,
     ResponseHeaders,
 )
+from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.routing.analysis import Analysis
+from router_extproc.routing.compiled import Needs, Ruled
+from router_extproc.routing.policy import Route
+from router_extproc.routing.rules import Leaf, Tree
+from router_extproc.routing.session import SessionPolicy
+from router_extproc.routing.signals import LabelSignal
 from tests.support.play import (
     ANSWER,
     PLAN,
     QUESTION,
+    Ports,
     chat_body,
     chat_headers,
+    listing,
     pieces,
     plan_with,
     play,
     question,
     response_headers,
+    vector,
 )
 
 
@@ -266,3 +279,76 @@ def test_envoy_may_answer_before_the_body_is_here() -> None:
 def test_nothing_follows_an_immediate_reply() -> None:
     transcript = play([chat_headers(), RequestBody(b"x", True), ResponseHeaders(Headers.of([]), False)])
     assert [type(effect) for effect in transcript.effects] == [Reply, ImmediateReply, Rejected]
+
+
+EXACT = CategoryPolicy(Mode.EXACT, threshold=0.85, ttl=60.0)
+RULED = replace(
+    PLAN.routing,
+    categories={},
+    decisions=(Ruled("greek", 1, Tree("AND", (Leaf("language", "greek"),)), listing(Route("small"))),),
+    signals={
+        ("language", "greek"): LabelSignal("language", "greek", "language", ("el",), 0.5),
+    },
+)
+"""Decides by the language alone."""
+
+
+@pytest.mark.parametrize(
+    ("plan", "fields", "needs"),
+    [
+        (PLAN, {}, Needs(True, frozenset({"domain"}))),
+        (PLAN, {"model": "large"}, Needs(True)),
+        # A temperature that the cache does not take.
+        (PLAN, {"temperature": 2}, Needs(False, frozenset({"domain"}))),
+        (PLAN, {"model": "large", "temperature": 2}, Needs()),
+        (plan_with(default=EXACT), {"model": "large"}, Needs()),
+        (plan_with(default=EXACT), {}, Needs(False, frozenset({"domain"}))),
+        (
+            plan_with(default=EXACT, categories={"math": EXACT}),
+            {"model": "large"},
+            Needs(False, frozenset({"domain"})),
+        ),
+        (plan_with(default=EXACT, categories={"decision:sums": EXACT}), {"model": "large"}, Needs()),
+        (
+            plan_with(default=EXACT, categories={"decision:sums": PLAN.cache.default}),
+            {"model": "large"},
+            Needs(True),
+        ),
+        (replace(PLAN, routing=RULED), {}, Needs(True, frozenset({"language"}))),
+        (replace(plan_with(default=EXACT), routing=RULED), {}, Needs(False, frozenset({"language"}))),
+        (
+            replace(plan_with(default=EXACT), routing=replace(RULED, tool_selection=True)),
+            {},
+            Needs(True, frozenset({"language"})),
+        ),
+    ],
+)
+def test_only_what_will_be_read_of_an_analysis_is_asked_for(
+    plan: Snapshot, fields: dict[str, Any], needs: Needs
+) -> None:
+    transcript = play([chat_headers(), chat_body(question(**fields))], plan=plan)
+    assert [each.needs for each in transcript.only(Analyse)] == [needs]
+
+
+def test_what_the_encoder_did_not_see_is_kept_word_for_word_only() -> None:
+    unseen = Analysis(vector(), {}, "e1", 0, truncated=True)
+    ports = Ports(analyse=lambda effect: unseen)
+    events: list[Event] = [chat_headers(), chat_body(), response_headers(), *pieces(ANSWER)]
+    for plan in (plan_with(default=EXACT), PLAN):
+        transcript = play(events, ports, plan)
+        assert [store.entry.exact_only for store in transcript.stored()] == [True]
+        assert transcript.only(LookupSimilar) == []
+
+
+def test_the_sessions_of_a_tenant_begin_alike_and_those_of_another_do_not() -> None:
+    plan = replace(PLAN, routing=replace(PLAN.routing, session=SessionPolicy.PIN))
+
+    def session(text: str, *extra: tuple[str, str]) -> list[str]:
+        transcript = play([chat_headers(*extra), chat_body(question(text))], plan=plan)
+        [asked] = transcript.only(Analyse)
+        return (asked.session or "").split("/")
+
+    one, two, named = session("a"), session("b"), session("a", ("x-session-id", "s"))
+    other = session("a", ("authorization", "Bearer k2"))
+    assert one[0] == two[0] == named[0] != other[0]
+    assert len({one[1], two[1], named[1], other[1]}) == 4

@@ -16,13 +16,18 @@ from router_extproc.exchange.effects import (
     LookupExact,
     LookupSimilar,
     PortFailed,
+    Remember,
     Reply,
     Routed,
 )
+from router_extproc.routing.policy import Model
+from router_extproc.routing.session import SessionPolicy
+from router_extproc.routing.world import World
 from tests.support.play import (
     ANSWER,
     AT,
     COMPLETION,
+    PLAN,
     Ports,
     analysis,
     chat_body,
@@ -31,6 +36,7 @@ from tests.support.play import (
     finds_exactly,
     finds_similar,
     pieces,
+    plan_with,
     play,
     question,
     response_headers,
@@ -215,3 +221,34 @@ def test_compressed_answers_are_not_asked_for_when_they_shall_be_stored() -> Non
     assert "accept-encoding" in play([chat_headers(), chat_body()]).forwarded().edits.remove
     anonymous = play([chat_headers(credential=""), chat_body()]).forwarded()
     assert "accept-encoding" not in anonymous.edits.remove
+
+
+def test_an_answer_to_a_request_that_a_head_did_not_judge_is_not_kept() -> None:
+    """Another model may have answered than the rules want, and the cache would say so for its whole time."""
+    broken = Ports(analyse=lambda effect: replace(analysis(), failed=("language",)))
+    transcript = play([chat_headers(), chat_body(), response_headers(), *pieces(ANSWER)], broken)
+    assert transcript.forwarded()
+    assert transcript.stored() == []
+    assert CacheSkipped(Uncached.NO_ANALYSIS, storing=True) in transcript.effects
+    assert transcript.landed() == [None]
+
+
+def test_what_was_kept_before_still_answers_where_a_head_fails() -> None:
+    found = finds_similar("Please add 2 and 2.", 0.9)
+    broken = replace(found, analyse=lambda effect: replace(analysis(), failed=("language",)))
+    plan = plan_with(verify_share=1.0)
+    assert play([chat_headers(), chat_body()], broken, plan).immediate().details == "cache_semantic"
+
+
+def test_a_session_decides_who_is_asked_and_not_what_is_known_already() -> None:
+    """The same conversation, under the same policy, was answered by a weaker model than this session's."""
+    models = {**PLAN.routing.models, "large": Model(quality=0.9), "small": Model(quality=0.2)}
+    routing = replace(PLAN.routing, models=models, session=SessionPolicy.ESCALATE_ONLY)
+    weaker = Ports(
+        exact=lambda effect: [Candidate(entry(effect.partition, model="small"), 1.0)],
+        world=lambda effect: World(session_model="large"),
+    )
+    transcript = play([chat_headers(), chat_body()], weaker, replace(PLAN, routing=routing))
+    assert dict(transcript.immediate().headers)["x-vsr-selected-model"] == "small"
+    # Nor does it move the session: who is asked next is decided as if nothing had been said.
+    assert transcript.only(Remember) == []

@@ -11,13 +11,17 @@ from router_extproc.base.headers import Headers
 from router_extproc.base.names import VSR_DECISION, VSR_INJECTED
 from router_extproc.base.refusals import Failure, Uncached
 from router_extproc.caching.policy import CategoryPolicy, Mode
+from router_extproc.exchange.answering import _fed
 from router_extproc.exchange.effects import (
     Analyse,
+    Began,
     CacheSkipped,
     Finished,
     FirstToken,
+    Flowing,
     ImmediateReply,
     LookupSimilar,
+    Progress,
     Remember,
     Reply,
     Sent,
@@ -25,6 +29,7 @@ from router_extproc.exchange.effects import (
     Watch,
 )
 from router_extproc.exchange.events import Event, RequestHeaders, ResponseTrailers
+from router_extproc.llm.meter import Meter
 from router_extproc.llm.render import render_json, render_sse
 from router_extproc.routing.compiled import Ruled
 from router_extproc.routing.policy import Model, Route, SystemPrompt
@@ -194,20 +199,47 @@ STREAM = render_sse(COMPLETION, "c", 1, include_usage=True)
 
 def learned(*messages: Event, plan: object = LEARNING, ports: Ports | None = None) -> list[object]:
     transcript = play([chat_headers(), chat_body(), *messages], ports, plan=plan)  # type: ignore[arg-type]
-    return [each for each in transcript.effects if isinstance(each, Sent | FirstToken | Finished)]
+    return [each for each in transcript.effects if isinstance(each, Progress)]
 
 
 def test_an_answer_that_is_stored_is_measured() -> None:
-    assert learned(response_headers(), *pieces(ANSWER, [5])) == [Sent("large", AT), Finished(AT, 200, 3)]
+    assert learned(response_headers(), *pieces(ANSWER, [5])) == [
+        Sent("large", AT),
+        Began(),
+        Flowing(AT),
+        Finished(AT, 200, 3),
+    ]
 
 
 def test_the_first_piece_of_a_stream_is_its_first_token() -> None:
     body = pieces(STREAM, [5, 50])
     assert learned(response_headers(content_type="text/event-stream"), *body) == [
         Sent("large", AT),
+        Began(),
         FirstToken(AT),
         Finished(AT, 200, 3),
     ]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"), [("application/json", ANSWER[:-9]), ("text/event-stream", STREAM[:150])]
+)
+@pytest.mark.parametrize("credential", ["", "Bearer key"])
+def test_an_answer_that_ends_without_its_end_is_not_complete(
+    content_type: str, body: bytes, credential: str
+) -> None:
+    asked: list[Event] = [chat_headers(credential=credential), chat_body()]
+    transcript = play(
+        [*asked, response_headers(content_type=content_type), *pieces(body, [5])], plan=LEARNING
+    )
+    assert [each.complete for each in transcript.only(Finished)] == [False]
+
+
+def test_an_answer_that_flows_is_told_now_and_then() -> None:
+    meter = Meter(event_stream=True)
+    told = [_fed(meter, b"data: x\n\n", LEARNING, 100.0 + step / 16) for step in range(17)]
+    assert [each for each in told if each] == [(FirstToken(100.0),), (Flowing(100.5),), (Flowing(101.0),)]
+    assert _fed(meter, b"data: x\n\n", PLAN, 200.0) == ()
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])

@@ -92,6 +92,43 @@ def test_without_an_analysis_the_default_answers() -> None:
     assert decided(policy(categories={})).rule is Rule.NO_ROUTE
 
 
+def broken(*heads: str, **said: dict[str, float]) -> Analysis:
+    return replace(analysis(said), failed=heads)
+
+
+def test_a_head_that_fails_leaves_the_rest_of_the_rules_standing() -> None:
+    signals = {
+        ("language", "greek"): LabelSignal("language", "greek", "language", ("el",), 0.5),
+        ("classifier", "angry"): LabelSignal("classifier", "angry", "tone", ("angry",), 0.5),
+    }
+    plan = policy(
+        ruled("greek", Leaf("language", "greek"), "bare", priority=2),
+        ruled("angry", Leaf("classifier", "angry"), "small", priority=1),
+        signals=signals,
+    )
+    tone, domain = {"angry": 0.9}, {"math": 0.8, "law": 0.2}
+    decision = decided(plan, said=broken("language", tone=tone, domain=domain))
+    assert (decision.decision, decision.category) == ("angry", "math")
+    assert decision.trace.failed == ("language",)
+    assert decision.trace.as_json()["failed"] == ["language"]
+    assert decided(plan, said=broken("language", "tone", domain=domain)).rule is Rule.CATEGORY
+    decision = decided(plan, said=broken("domain", tone=tone))
+    assert (decision.decision, decision.category) == ("angry", "")
+
+
+def test_what_a_head_that_fails_would_have_said_counts_as_without_an_analysis() -> None:
+    signals = {("language", "greek"): LabelSignal("language", "greek", "language", ("el",), 0.5)}
+    plan = policy(ruled("others", Tree("NOT", (Leaf("language", "greek"),)), "small"), signals=signals)
+    assert decided(plan).decision == "others"
+    assert decided(plan, said=broken("language", domain={"math": 0.9})).decision == "others"
+
+
+def test_where_the_domain_could_not_be_found_out_the_default_answers_for_that_reason() -> None:
+    decision = decided(policy(), said=broken("domain"))
+    assert (decision.rule, decision.route.model) == (Rule.NO_ANALYSIS, "medium")
+    assert decided(policy(categories={}), said=broken("domain")).rule is Rule.NO_ROUTE
+
+
 def test_a_rule_that_needs_no_analysis_holds_without_one() -> None:
     assert decided(policy(ruled("all", ALWAYS, "small"))).rule is Rule.DECISION
 

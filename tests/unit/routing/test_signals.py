@@ -1,6 +1,7 @@
 """Each signal by itself."""
 
 import time
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -140,6 +141,17 @@ def test_a_learned_signal_does_not_match_without_an_analysis(signal: Signal) -> 
 def test_a_head_that_is_not_there_does_not_match_and_is_named() -> None:
     assert seen(LEARNED[3], analysis=analysis({})) == Evidence(False, 0.0, "no tone head")
     assert seen(LEARNED[4], analysis=analysis({})) == Evidence(False, 0.0, "no complexity head")
+
+
+def test_a_head_that_failed_does_not_match_and_is_named() -> None:
+    said = replace(analysis({}), failed=("tone", "complexity"))
+    assert seen(LEARNED[3], analysis=said) == Evidence(False, 0.0, "the tone head failed")
+    assert seen(LEARNED[4], analysis=said) == Evidence(False, 0.0, "the complexity head failed")
+
+
+def test_a_vector_that_is_not_the_texts_is_not_compared() -> None:
+    unseen = replace(analysis(vector=(1, 0)), tokens=0)
+    assert not seen(EmbeddingSignal("e", 0.0, CANDIDATES), analysis=unseen).matched
 
 
 @pytest.mark.parametrize(("tokens", "matched"), [(999, False), (1000, True), (4000, True), (4001, False)])

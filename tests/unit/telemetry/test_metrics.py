@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 
-from router_extproc.base.refusals import Bypass, Failure, Rejection, Uncached, Verified, Waited
+from router_extproc.base.refusals import Bypass, Failure, Guarded, Rejection, Uncached, Verified, Waited
 from router_extproc.caching.guard import Difference
 from router_extproc.caching.marks import Kind
 from router_extproc.exchange.effects import (
@@ -20,6 +20,7 @@ from router_extproc.exchange.effects import (
     Note,
     PortFailed,
     Rejected,
+    RequestGuarded,
     Routed,
     StoreAsked,
     TextsCompared,
@@ -43,6 +44,8 @@ NOTES: list[Note] = [
     StoreAsked("find_similar", "miss", 0.004),
     Bypassed(Bypass.OTHER_PATH),
     Rejected(Rejection.INVALID_JSON),
+    RequestGuarded("guard", Guarded.BLOCKED, "math", "large", "r1", score=0.9),
+    RequestGuarded("pii", Guarded.REROUTED, "", "small", "r1", types=frozenset({"PERSON", "made up"})),
     PortFailed("store", Failure.TIMEOUT),
     Cancelled("Recording"),
     Violation("Start", "RequestBody"),
@@ -53,6 +56,7 @@ def test_every_note_is_counted_under_its_name() -> None:
     metrics = Metrics()
     for note in NOTES:
         metrics.note(note)
+    metrics.head_failed("language")
     text = metrics.exposition().decode()
     for line in (
         'llm_model_requests_total{model="large"} 1.0',
@@ -77,11 +81,16 @@ def test_every_note_is_counted_under_its_name() -> None:
         'router_uncached_total{phase="store",reason="status"} 1.0',
         'router_bypassed_total{reason="other_path"} 1.0',
         'router_rejected_total{reason="invalid_json"} 1.0',
+        'router_guard_total{guard="guard",outcome="blocked"} 1.0',
+        'router_guard_total{guard="pii",outcome="rerouted"} 1.0',
+        'router_guard_pii_types_total{type="PERSON"} 1.0',
         'router_port_failures_total{port="store",reason="timeout"} 1.0',
+        'router_head_failures_total{head="language"} 1.0',
         'router_cancelled_total{stage="Recording"} 1.0',
         'router_protocol_violations_total{event="RequestBody",stage="Start"} 1.0',
     ):
         assert line in text.splitlines()
+    assert "made up" not in text
 
 
 def test_gauges_of_the_cache_are_read_at_each_scrape() -> None:
