@@ -38,7 +38,7 @@ class NoClock:
 class NoAnalyst:
     encoder = "none"
 
-    async def analyse(self, text: str) -> object:
+    async def analyse(self, text: str, needs: object = None) -> object:
         raise RuntimeError("a no-op exchange asks for no analysis")
 
 

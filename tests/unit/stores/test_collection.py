@@ -2,7 +2,7 @@
 
 import pytest
 
-from router_extproc.settings.check import MILVUS_COLUMNS
+from router_extproc.settings.check_milvus import MILVUS_COLUMNS
 from router_extproc.stores.collection import columns_of, search_parameters
 from router_extproc.stores.options import MilvusOptions, Server
 
