@@ -43,8 +43,8 @@ def parts(data: Path) -> Iterable[str]:
     yield "# What the heads get right and wrong"
     yield (
         "Written by `python -m training.reporting`, but for the last section. Nothing measured here was "
-        "fitted on; rows of the training sets that are nearly a measured text were left out "
-        "(`python -m training.leakage`)."
+        "fitted on; rows of the domain's and the guard's training sets that are nearly a measured text "
+        "were left out (`python -m training.leakage`)."
     )
     yield from domain(data)
     yield from guard(data)

@@ -28,7 +28,7 @@ from router_extproc.encoder.trunk import TRUNK_WEIGHTS, Trunk, save_trunk
 from router_extproc.screening.spans import PII_TYPES
 from training.bert import SCALE, LowRankBert
 from training.trunk_data import DOMAINS, everything
-from training.trunk_tasks import IGNORED, Batch, Encoded, Text, batches, encode
+from training.trunk_tasks import IGNORED, Batch, Encoded, Text, batches, count, encode
 
 SEED = 20_270
 RANK = 16
@@ -106,7 +106,7 @@ def kept_vectors(model: LowRankBert, texts: Sequence[Text], encoded: Sequence[En
 def run(model: LowRankBert, texts: Sequence[Text], encoded: Sequence[Encoded], epochs: int) -> None:
     kept = kept_vectors(model, texts, encoded)
     random = Random(SEED)  # noqa: S311 - a seeded order
-    steps = epochs * sum(1 for _ in batches(texts, encoded, Random(1)))  # noqa: S311
+    steps = epochs * count(texts, encoded)
     matrices = [tensor for tensor in model.fitted.values() if tensor.dim() > 1]
     rest = [tensor for tensor in model.fitted.values() if tensor.dim() <= 1]
     optimiser = torch.optim.AdamW(

@@ -83,10 +83,6 @@ OWN_GUARD = 5_500
 OWN_PII = 5_000
 
 
-def guard_name(path: str) -> str:
-    return path.removeprefix("jailbreak_jb_").removeprefix("benign_").removesuffix(".jsonl")
-
-
 def domain(data: Path, random: Random) -> Iterator[Text]:
     train = data / "train"
     held = Held(texts_of(data / "eval" / "domain_mmlu_pro.jsonl"))

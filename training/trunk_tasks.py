@@ -68,6 +68,17 @@ def encode(tokeniser: Tokenizer, text: Text) -> Encoded:
 
 def batches(texts: Sequence[Text], encoded: Sequence[Encoded], random: Random) -> Iterator[Batch]:
     """All texts once, each batch of one task and about one length, in random order."""
+    groups = _groups(texts, encoded, random)
+    random.shuffle(groups)
+    return (_batch(texts, encoded, group, random) for group in groups)
+
+
+def count(texts: Sequence[Text], encoded: Sequence[Encoded]) -> int:
+    """How many batches there are, about: the cuts depend a little on the draw."""
+    return len(_groups(texts, encoded, Random(1)))  # noqa: S311 - a count
+
+
+def _groups(texts: Sequence[Text], encoded: Sequence[Encoded], random: Random) -> list[list[int]]:
     tasks: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
         tasks.setdefault(text.task, []).append(place)
@@ -77,12 +88,7 @@ def batches(texts: Sequence[Text], encoded: Sequence[Encoded], random: Random) -
         for start in range(0, len(places), LONGEST * 40):
             part = sorted(places[start : start + LONGEST * 40], key=lambda place: length(encoded[place]))
             groups += _cut(part, encoded)
-    random.shuffle(groups)
-    return (_batch(texts, encoded, group, random) for group in groups)
-
-
-def count(texts: Sequence[Text], encoded: Sequence[Encoded]) -> int:
-    return sum(1 for _ in batches(texts, encoded, Random(0)))  # noqa: S311 - a count
+    return groups
 
 
 def length(encoded: Encoded) -> int:

@@ -54,7 +54,7 @@ class Adapter:
     def weights(self, base: Weights) -> dict[str, NDArray[np.float32]]:
         """The verifier's weights, `build_verifier`'s input. Raises ModelError where a tensor does not fit."""
         own = (HEAD_WEIGHT, HEAD_BIAS)
-        merged = changed(base, self.factors, self.whole, self.scale, own, "verifier weights")
+        merged = changed(base, self.factors, self.whole, self.scale, own, f"verifier weights; {AGAIN}")
         merged[HEAD_WEIGHT] = (self.whole[HEAD_WEIGHT] / self.temperature).astype(np.float32)
         merged[HEAD_BIAS] = (self.whole[HEAD_BIAS] / self.temperature + self.shift).astype(np.float32)
         return merged
@@ -66,26 +66,26 @@ def changed(
     whole: Mapping[str, NDArray[np.float32]],
     scale: float,
     own: Collection[str],
-    what: str,
+    cure: str,
 ) -> dict[str, NDArray[np.float32]]:
     """`base` with the low-rank changes added and the whole tensors in place; those called `own` are new.
 
     The products are summed in a fixed order with nothing but elementwise arithmetic, so that the result has
-    the same bytes on every machine. Raises ModelError where a tensor does not fit.
+    the same bytes on every machine. Raises ModelError with `cure` where a tensor does not fit.
     """
     merged = dict(base)
     for name in sorted(each.removesuffix(DOWN) for each in factors if each.endswith(DOWN)):
         down, up = (factors[name + part].astype(np.float64) for part in (DOWN, UP))
         matrix = merged.get(name + ".weight")
         if matrix is None or matrix.shape != (up.shape[0], down.shape[1]):
-            raise ModelError(f"{what}: {name} is not a matrix of the base model; {AGAIN}")
+            raise ModelError(f"{name} is not a matrix of the base model: {cure}")
         change = np.zeros(matrix.shape)
         for column, row in zip(up.T, down, strict=True):
             change += column[:, np.newaxis] * row
         merged[name + ".weight"] = (matrix + scale * change).astype(np.float32)
     for name, value in whole.items():
         if name not in own and (name not in base or base[name].shape != value.shape):
-            raise ModelError(f"{what}: {name} is not of the base model; {AGAIN}")
+            raise ModelError(f"{name} is not of the base model: {cure}")
         merged[name] = value
     return merged
 

@@ -45,9 +45,8 @@ class Trunk:
 
     def weights(self, base: Weights) -> dict[str, NDArray[np.float32]]:
         """The trunk's weights, `graph.build`'s input. Raises ModelError where a tensor does not fit."""
-        merged = changed(
-            base, self.factors, self.whole, self.scale, (TAGGER_WEIGHT, TAGGER_BIAS), "trunk weights"
-        )
+        own = (TAGGER_WEIGHT, TAGGER_BIAS)
+        merged = changed(base, self.factors, self.whole, self.scale, own, f"trunk weights; {AGAIN}")
         for name in (TAGGER_WEIGHT, TAGGER_BIAS):
             merged[name] = (self.whole[name] / self.temperature).astype(np.float32)
         return merged
