@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import gelu, layer_norm, linear
+from torch.nn.functional import dropout, gelu, layer_norm, linear
 
 from router_extproc.encoder.adapter import DOWN, UP
 from router_extproc.encoder.graph import Shape, Weights
@@ -33,6 +33,7 @@ class LowRankBert:
     ) -> None:
         """Layers before the `first` stay the base's."""
         self._shape = shape
+        self._first = first
         self._base = {name: torch.from_numpy(np.array(value)) for name, value in base.items()}
         self._matrices: dict[str, Tensor] = {}
         self.fitted: dict[str, Tensor] = {}
@@ -71,18 +72,21 @@ class LowRankBert:
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         return {name: tensor.detach().numpy().copy() for name, tensor in self.fitted.items()}
 
-    def states(self, ids: Tensor, mask: Tensor) -> list[Tensor]:
+    def states(self, ids: Tensor, mask: Tensor, dropped: float = 0.0) -> list[Tensor]:
         """int64 (batch, sequence) and its bool mask to the output of every layer, float32 (batch, sequence,
-        dimension), the embeddings first."""
+        dimension), the embeddings first. `dropped` is the share of what a fitted layer adds that is left out
+        at random (Srivastava et al. 2014)."""
         hidden = self._embeddings(ids)
         ignored = torch.zeros(mask.shape).masked_fill_(~mask, MASKED)[:, None, None, :]
         found = [hidden]
         for layer in range(self._shape.layers):
             prefix = f"encoder.layer.{layer}."
-            mixed = self._attention(prefix, hidden.bfloat16(), ignored)
-            hidden = self._norm(prefix + NORMS[0], hidden + self._linear(prefix + LINEAR[3], mixed))
+            share = dropped if layer >= self._first else 0.0
+            mixed = self._linear(prefix + LINEAR[3], self._attention(prefix, hidden.bfloat16(), ignored))
+            hidden = self._norm(prefix + NORMS[0], hidden + dropout(mixed, share, share > 0))
             inner = gelu(self._linear(prefix + LINEAR[4], hidden.bfloat16()))
-            hidden = self._norm(prefix + NORMS[1], hidden + self._linear(prefix + LINEAR[5], inner))
+            outer = self._linear(prefix + LINEAR[5], inner)
+            hidden = self._norm(prefix + NORMS[1], hidden + dropout(outer, share, share > 0))
             found.append(hidden)
         return found
 

@@ -6,7 +6,8 @@ without a label. Which words belong to a span follows Presidio's synthetic data 
 street, number and flat is one STREET_ADDRESS for each of them, its town and country are GPE and a postal code
 after the country is STREET_ADDRESS; an address given as a whole, with town and country, is one
 STREET_ADDRESS; a URL is a DOMAIN_NAME as a whole; a form of address and a profession are a TITLE of their
-own; relative times and hours of the day have no label. The values come from `training.pii_values`.
+own; relative times and hours of the day have no label, nor have languages, and neither have people and places
+that a general question is about. The values come from `training.pii_values`.
 """
 
 import json
@@ -23,6 +24,8 @@ SLOT_TYPES: Mapping[str, str] = {
     "address": "STREET_ADDRESS",
     "address_line": "STREET_ADDRESS",
     "age": "AGE",
+    "brand": "ORGANIZATION",
+    "believers": "NRP",
     "building": "STREET_ADDRESS",
     "card": "CREDIT_CARD",
     "city": "GPE",
@@ -30,8 +33,10 @@ SLOT_TYPES: Mapping[str, str] = {
     "country": "GPE",
     "date": "DATE_TIME",
     "datetime": "DATE_TIME",
+    "demonym": "NRP",
     "domain": "DOMAIN_NAME",
     "email": "EMAIL_ADDRESS",
+    "firm": "ORGANIZATION",
     "first": "PERSON",
     "iban": "IBAN_CODE",
     "ip": "IP_ADDRESS",
@@ -41,6 +46,9 @@ SLOT_TYPES: Mapping[str, str] = {
     "month_year": "DATE_TIME",
     "nationality": "NRP",
     "org": "ORGANIZATION",
+    "people": "NRP",
+    "party": "NRP",
+    "parties": "NRP",
     "person": "PERSON",
     "phone": "PHONE_NUMBER",
     "postcode": "STREET_ADDRESS",
@@ -51,6 +59,7 @@ SLOT_TYPES: Mapping[str, str] = {
     "state_abbr": "GPE",
     "street": "STREET_ADDRESS",
     "title": "TITLE",
+    "town": "GPE",
     "url": "DOMAIN_NAME",
     "weekday": "DATE_TIME",
     "year": "DATE_TIME",
@@ -80,7 +89,7 @@ class PiiRow:
     templates: tuple[str, ...]
 
 
-def generate(seed: int, count: int, *, negatives: float = 0.3) -> list[PiiRow]:
+def generate(seed: int, count: int, *, negatives: float = 0.37) -> list[PiiRow]:
     """`count` rows, the same for the same seed and versions of Faker; about `negatives` of them, in [0, 1],
     say nothing personal. Needs the `train` extra."""
     from training.pii_values import Fillings  # Faker is a dependency of training only
@@ -119,7 +128,9 @@ def load(pattern: str) -> Sequence[Template]:
 
 def words() -> Mapping[str, Sequence[str]]:
     """Lists of names by what they are names of."""
-    lists: dict[str, list[str]] = json.loads((PARTS / "words.json").read_text("utf-8"))
+    lists: dict[str, list[str]] = {}
+    for path in (PARTS / "words.json", *sorted(PARTS.glob("words/*.json"))):
+        lists |= json.loads(path.read_text("utf-8"))
     return lists
 
 

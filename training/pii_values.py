@@ -7,16 +7,15 @@ each text gets its own `Values`, in which a person keeps one name.
 import random
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from faker import Faker
 
+from training.pii_names import NAME_LOCALES, Names
+from training.pii_places import PLACE_LOCALES, Places
 from training.pii_text import Values, words
 
-LOCALES = (
-    "en_US en_GB de_DE fr_FR es_ES it_IT nl_NL sv_SE pl_PL pt_BR en_IN en_AU"
-    " en_CA en_NZ cs_CZ da_DK fi_FI hu_HU no_NO sl_SI hr_HR et_EE tr_TR ro_RO de_AT de_CH es_MX pt_PT"
-).split()
-_ENGLISH = frozenset(locale for locale in LOCALES if locale.startswith("en"))
+LOCALES = tuple(dict.fromkeys([*PLACE_LOCALES, *NAME_LOCALES, "tr_TR", "el_GR", "en_US"]))
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _DATES = (
     "%Y-%m-%d",
@@ -91,6 +90,21 @@ _PHONES = (
 )
 
 
+_TOPICS = {
+    "era": "eras",
+    "figure": "figures",
+    "food": "foods",
+    "land": "lands",
+    "language": "languages",
+    "matter": "matters",
+    "name": "names",
+    "peoples": "peoples_known",
+    "place": "towns_known",
+    "tool": "tools",
+    "when": "whens",
+}
+
+
 class Fillings:
     """Faker's providers for all locales, seeded from `chance`, which also makes every choice."""
 
@@ -100,6 +114,9 @@ class Fillings:
         self._fakers = {locale: Faker(locale) for locale in LOCALES}
         for faker in self._fakers.values():
             faker.seed_instance(chance.getrandbits(32))
+        self._names = Names(chance, self._fakers, self._words)
+        self._places = Places(chance, self._fakers, self._words)
+        self._maker = self._makers()
 
     def fresh(self) -> Values:
         """Values for one text: asked twice for one slot, they answer the same."""
@@ -109,7 +126,7 @@ class Fillings:
         def value(slot: str, number: int) -> str:
             if (slot, number) not in answers:
                 if slot in ("person", "first", "last", "email") and number not in people:
-                    people[number] = self._person()
+                    people[number] = self._names.person()
                 answers[slot, number] = self._value(slot, people.get(number, ("", "", "")))
             return answers[slot, number]
 
@@ -125,21 +142,22 @@ class Fillings:
                 return person[2]
             case "email":
                 return self._email(person)
-        return self._makers()[slot]()
+        return self._maker[slot]()
 
     def _makers(self) -> dict[str, Callable[[], str]]:
         chance, en, pick = self._chance, self._fakers["en_US"], self._pick
+        names, places = self._names, self._places
         return {
-            "address": lambda: self._address(chance.choice(["\n", "\n", "\n ", ", "])),
-            "address_line": lambda: self._address(chance.choice([", ", ", ", " "])),
+            "address": lambda: places.address(chance.choice(["\n", "\n", "\n ", ", ", " "])),
+            "address_line": lambda: places.address(chance.choice([", ", ", ", " "])),
             "age": lambda: str(
                 chance.choice([chance.randint(18, 80), chance.randint(18, 80), chance.randint(1, 99)])
             ),
-            "building": lambda: str(chance.randint(1, 10 ** chance.randint(1, 5))),
+            "building": places.house,
             "card": self._card,
-            "city": self._city,
-            "corner": lambda: f"the corner of {self._street()} and {self._street()}",
-            "country": lambda: pick("countries") if chance.random() < 0.6 else en.country(),
+            "city": places.city,
+            "corner": places.corner,
+            "country": places.country,
             "date": lambda: self._moment().strftime(chance.choice(_DATES)),
             "datetime": lambda: self._moment().strftime(chance.choice(_TIMES)),
             "domain": lambda: self._faker().domain_name(),
@@ -149,24 +167,32 @@ class Fillings:
             "licence": lambda: en.bothify(chance.choice(_LICENCES)).upper(),
             "month_year": lambda: self._moment().strftime(chance.choice(["%B %Y", "%b %Y", "%m/%Y"])),
             "nationality": lambda: self._cased(pick("nationalities")),
-            "org": self._organisation,
+            "org": names.organisation,
+            "believers": lambda: self._cased(pick("believers")),
+            "brand": names.brand,
+            "demonym": lambda: self._cased(pick("demonyms")),
+            "firm": names.firm,
+            "parties": lambda: self._cased(pick("parties")),
+            "party": lambda: self._cased(pick("party_members")),
+            "people": lambda: self._cased(pick("peoples")),
             "phone": self._phone,
-            "postcode": lambda: self._faker().postcode(),
+            "postcode": places.postcode,
             "religion": lambda: self._cased(pick("religions")),
-            "secondary": self._secondary,
+            "secondary": places.secondary,
             "ssn": lambda: (
                 en.ssn() if chance.random() < 0.85 else en.ssn().replace("-", chance.choice(["", " "]))
             ),
             "state": lambda: pick("states"),
             "state_abbr": lambda: pick("state_codes"),
-            "street": self._street,
+            "street": places.street,
+            "town": places.town,
             "title": lambda: chance.choice(
                 "Mr. Mr. Mrs. Mrs. Ms. Ms. Dr. Dr. Miss Prof. Mr Mrs Ms Dr".split()
             ),
             "url": self._url,
             "weekday": lambda: self._cased(chance.choice(_WEEKDAYS)),
             "year": lambda: str(chance.randint(1930, 2026)),
-            "zip": lambda: self._faker().postcode(),
+            "zip": places.postcode,
             **self._look_alikes(),
         }
 
@@ -177,6 +203,7 @@ class Fillings:
             return "".join(chance.choices("0123456789", k=chance.randint(low, high)))
 
         return {
+            **{f"_{slot}": partial(self._pick, f"topic_{words}") for slot, words in _TOPICS.items()},
             "_clock": lambda: chance.choice(
                 ["7 am", "10:30", "half past six", "noon", "5pm", "18:45", "3 o'clock", "11:15 PM"]
             ),
@@ -218,21 +245,6 @@ class Fillings:
         """Faker's own end with the present, which no seed fixes."""
         return datetime(1940, 1, 1) + timedelta(seconds=self._chance.randrange(86 * 365 * 86_400))
 
-    def _person(self) -> tuple[str, str, str]:
-        """First name, last name, full name in one of the ways people write it."""
-        faker, draw = self._faker(), self._chance.random()
-        first, last = faker.first_name(), faker.last_name()
-        initial = faker.first_name()[0]
-        if draw < 0.70:
-            return first, last, f"{first} {last}"
-        if draw < 0.85:
-            return first, last, f"{first} {initial}{self._chance.choice(['.', ''])} {last}"
-        if draw < 0.90:
-            return first, last, f"{first} {faker.first_name()} {last}"
-        if draw < 0.95:
-            return first, last, f"{first[0]}. {last}"
-        return first, last, f"{first} {last} {self._pick('middle_suffixes')}"
-
     def _email(self, person: tuple[str, str, str]) -> str:
         first, last = ("".join(filter(str.isascii, filter(str.isalnum, name))) for name in person[:2])
         if not first or not last or self._chance.random() < 0.3:
@@ -245,71 +257,12 @@ class Fillings:
         )
         return f"{name if self._chance.random() < 0.4 else name.lower()}@{host}"
 
-    def _organisation(self) -> str:
-        draw = self._chance.random()
-        if draw < 0.40:
-            return self._pick("organisations")
-        if draw < 0.75:
-            return str(self._faker().company())
-        return self._pick("brand_starts") + self._pick("brand_ends") + self._pick("brand_tails")
-
     def _job(self) -> str:
         if self._chance.random() < 0.5:
             job = self._pick("jobs")
             return job if self._chance.random() < 0.5 else job[0].upper() + job[1:]
         kind, _, special = self._fakers["en_US"].job().partition(" (")[0].partition(", ")
         return f"{special} {kind.lower()}".capitalize() if special and "/" not in special else kind
-
-    def _city(self) -> str:
-        city = self._pick("cities") if self._chance.random() < 0.5 else self._faker().city()
-        return city.upper() if self._chance.random() < 0.08 else city
-
-    def _street(self) -> str:
-        locale = "en_US" if self._chance.random() < 0.3 else self._chance.choice(LOCALES)
-        name, draw = self._fakers[locale].street_name(), self._chance.random()
-        if draw < 0.45:
-            return str(name)
-        number = str(self._chance.randint(1, 250)) + self._chance.choice(["", "", "", "", "a", "B"])
-        return f"{number} {name}" if locale in _ENGLISH or locale == "fr_FR" else f"{name} {number}"
-
-    def _secondary(self) -> str:
-        number = self._chance.randint(1, 999)
-        return self._chance.choice(
-            ["Apt. {:03}", "Suite {:03}", "Apt {}", "Flat {}", "Unit {}", "Apt. {}B", "#{}"]
-        ).format(number)
-
-    def _address(self, gap: str) -> str:
-        """A whole address, in parts that `gap` separates: as a country writes it, with a flat, a state and a
-        country in any mix, or a military one."""
-        chance, draw = self._chance, self._chance.random()
-        if draw < 0.08:
-            return self._military(gap)
-        if draw < 0.30:
-            return str(self._faker().address().replace("\n", gap))
-        building = f"{chance.randint(1, 99999)} " if chance.random() < 0.6 else ""
-        flat = chance.choice(["", " ", gap])
-        parts = [building + self._street() + (flat and flat + self._secondary()), self._city()]
-        if chance.random() < 0.4:
-            parts[-1] += f", {self._pick('state_codes')}" + chance.choice(
-                ["", f" {self._faker().postcode()}"]
-            )
-        if chance.random() < 0.7:
-            country = self._pick("countries")
-            parts.append(country + chance.choice(["", f" {self._faker().postcode()}"]))
-        return gap.join(parts)
-
-    def _military(self, gap: str) -> str:
-        chance = self._chance
-        office, region = chance.choice(["APO", "FPO", "DPO"]), chance.choice(["AA", "AE", "AP"])
-        tail = f"{office} {region} {chance.randint(10_000, 99_999)}"
-        start = chance.choice(["PSC {:04}, Box {:04}", "Unit {:04} Box {:04}", "USS {}"])
-        name = self._fakers["en_US"].last_name()
-        head = (
-            start.format(name)
-            if start.startswith("USS")
-            else start.format(chance.randint(1, 9999), chance.randint(1, 9999))
-        )
-        return f"{head}{gap}{tail}"
 
     def _card(self) -> str:
         number: str = self._fakers["en_US"].credit_card_number()

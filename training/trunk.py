@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy, dropout, normalize
 
 from router_extproc.encoder import bundle, cpu, fetch, session
 from router_extproc.encoder.adapter import DOWN, UP
-from router_extproc.encoder.graph import READ, Shape, Weights
+from router_extproc.encoder.graph import READ, TAGGED, Shape, Weights
 from router_extproc.encoder.heads import LinearHead, Reads, save_head
 from router_extproc.encoder.trunk import TRUNK_WEIGHTS, Trunk, save_trunk
 from router_extproc.screening.spans import PII_TYPES
@@ -31,22 +31,26 @@ from training.trunk_data import DOMAINS, everything
 from training.trunk_tasks import IGNORED, Batch, Encoded, Text, batches, count, encode
 
 SEED = 20_270
-RANK = 16
+RANK = 32
 FIRST = 2
 """The layers before it stay the base's: they hold little that a task would change, and a third of the
 time."""
-EPOCHS = 2
-RATE = 8e-4
+EPOCHS = 4
+RATE = 7e-4
 WARM_UP = 0.05
 DECAY = 0.01
 CLIP = 1.0
+DROPPED = 0.1
 DIMENSION = 384
 SMOOTHING = 0.05
 KEPT = 30.0
 """How much a changed sentence vector costs."""
 
-LABELS = {"domain": DOMAINS, "guard": ("benign", "jailbreak"), "demand": ("plain", "demanding")}
-"""The heads that are fitted with the trunk."""
+LABELS = {"domain": DOMAINS, "guard": ("benign", "jailbreak")}
+"""The heads that are fitted with the trunk and kept."""
+
+DEMAND = "demand"
+"""Plain or demanding: a unit that only shapes the states which `training.complexity` reads."""
 
 FITTED_ON = (
     "MMLU-Pro, MMLU, GSM8K, MBPP, HumanEval, CLINC150, Banking77, jailbreaks in the wild, self-reminder, "
@@ -54,7 +58,7 @@ FITTED_ON = (
     "Presidio's synthetic sentences, STS benchmark, and texts of our own"
 )
 
-WEIGHT = {"domain": 1.0, "guard": 1.0, "demand": 0.5, "pii": 1.0, "vector": 1.0}
+WEIGHT = {"domain": 1.0, "guard": 1.0, DEMAND: 0.5, "pii": 1.0, "vector": 1.0}
 
 
 def features(states: Sequence[Tensor], mask: Tensor) -> Tensor:
@@ -70,23 +74,31 @@ def sentence(state: Tensor, mask: Tensor) -> Tensor:
 def build(base: Weights, shape: Shape, generator: torch.Generator) -> LowRankBert:
     model = LowRankBert(base, shape, RANK, generator, FIRST)
     width = (len(READ) + 1) * shape.dimension
-    for name, outputs in (("domain", len(DOMAINS)), ("guard", 2), ("demand", 2)):
+    for name, outputs in (("domain", len(DOMAINS)), ("guard", 2), (DEMAND, 2)):
         model.add_unit(name, outputs, width, generator)
-    model.add_unit("pii", 2 * len(PII_TYPES) + 1, shape.dimension, generator)
+    model.add_unit("pii", 2 * len(PII_TYPES) + 1, len(TAGGED) * shape.dimension, generator)
     return model
 
 
+def unfitted(base: Path) -> LowRankBert:
+    """The base model of the folder `base` with units that nothing was fitted on. Raises OperatorError."""
+    weights = safetensors.numpy.load(fetch.read_verified(base, _file(fetch.WEIGHTS)))
+    shape = bundle.shape_of(fetch.read_verified(base, _file(fetch.CONFIG)))
+    return build(weights, shape, torch.Generator().manual_seed(SEED))
+
+
 def loss(model: LowRankBert, batch: Batch, kept: Tensor | None) -> Tensor:
-    states = model.states(batch.ids, batch.mask)
+    states = model.states(batch.ids, batch.mask, 0.0 if kept is not None else DROPPED)
     if kept is not None:
         found = sentence(states[-1], batch.mask)
         drift = 1 - (found * kept).sum(1).mean()
         relations = ((found @ found.T - kept @ kept.T) ** 2).mean()
         return KEPT * (drift + relations)
     if batch.task == "pii":
-        logits = model.unit("pii", dropout(states[-1], 0.1))
+        seen = torch.cat([states[layer] for layer in TAGGED], dim=2)
+        logits = model.unit("pii", dropout(seen, DROPPED))
         return cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
-    logits = model.unit(batch.task, dropout(features(states, batch.mask), 0.1))
+    logits = model.unit(batch.task, dropout(features(states, batch.mask), DROPPED))
     return cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
 
 
@@ -135,9 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     torch.set_num_threads(cpu.available_threads())
     torch.manual_seed(SEED)
-    base = safetensors.numpy.load(fetch.read_verified(options.base, _file(fetch.WEIGHTS)))
-    shape = bundle.shape_of(fetch.read_verified(options.base, _file(fetch.CONFIG)))
-    model = build(base, shape, torch.Generator().manual_seed(SEED))
+    model = unfitted(options.base)
     tokeniser = session.load_tokeniser(bundle.load_bundle(options.bundle))
     texts = everything(options.data, SEED)
     for task in WEIGHT:
@@ -155,7 +165,8 @@ def _file(name: str) -> fetch.PinnedFile:
 def save(model: LowRankBert, folder: Path) -> None:
     """The trunk, and the heads whose units were fitted with it. Temperatures are `training.calibrate`'s."""
     tensors = model.tensors()
-    units = {name: tensors.pop(name) for name in list(tensors) if name.partition(".")[0] in LABELS}
+    linear = (*LABELS, DEMAND)
+    units = {name: tensors.pop(name) for name in list(tensors) if name.partition(".")[0] in linear}
     factors = {name: value.astype(np.float16) for name, value in tensors.items() if name.endswith((DOWN, UP))}
     trunk = Trunk(
         base_revision=fetch.BASE_REVISION,

@@ -4,11 +4,13 @@ What is nearly a measured text (`leakage`) is never fitted on.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
 from router_extproc.screening.spans import PII_TYPES
+from training.guard_text import GuardRow
 from training.guard_text import generate as guard_rows
 from training.leakage import Held, texts_of
 from training.pii_text import generate as pii_rows
@@ -42,13 +44,17 @@ SUBJECTS = {
 }
 """MMLU's subjects as MMLU-Pro groups them, found by the questions that are in both."""
 
-ATTACKS = (
-    "jailbreak_jb_inthewild_inthewild.jsonl",
-    "jailbreak_jb_inthewild_garak_dan.jsonl",
-    "jailbreak_jb_selfreminder_jailbreak_prompts_itw.jsonl",
-    "jailbreak_jb_selfreminder_jailbreak_prompts_train.jsonl",
-)
-"""BIPIA is left out: its rows are ordinary requests, attacks only where they hide in a document."""
+BIPIA = "bipia"
+ATTACKS = {
+    "jailbreak_jb_inthewild_inthewild.jsonl": "in-the-wild",
+    "jailbreak_jb_inthewild_garak_dan.jsonl": "in-the-wild",
+    "jailbreak_jb_selfreminder_jailbreak_prompts_itw.jsonl": "self-reminder",
+    "jailbreak_jb_selfreminder_jailbreak_prompts_train.jsonl": "self-reminder",
+    "jailbreak_jb_bipia_BIPIA_code.jsonl": BIPIA,
+}
+"""The sets of attacks, and the family that each is of."""
+
+INSTRUCTIONS = "jailbreak_jb_bipia_BIPIA_text.jsonl"
 
 INNOCENT = {
     "benign_awesome_chatgpt_prompts.jsonl": 153,
@@ -79,13 +85,37 @@ KEPT = {
 """How many texts of each set keep their sentence vector. Quora's questions, which the cache is measured on,
 are not among them: what is fitted on those must be optional, and the trunk is not."""
 
-OWN_GUARD = 5_500
-OWN_PII = 5_000
+IMPERSONAL = {
+    "prompts_arena_hard_v2.0.jsonl": 250,
+    "intents_clinc150.jsonl": 500,
+    "intents_banking77.jsonl": 300,
+    "prompts_gsm8k_train.jsonl": 300,
+    "prompts_mbpp_mbpp.jsonl": 60,
+    "domain_mmlu_pro.jsonl": 500,
+}
+"""How many rows of each set count as without personal data: who is a topic, or made up for an exercise, is
+nobody's secret."""
+
+OWN = Path(__file__).parent / "own"
+CASES = Path(__file__).parent / "cases"
+OWN_GUARD = 9_000
+OWN_PII = 14_000
+
+OPTIONS = 0.2
+"""The share of MMLU-Pro's questions that are read once more with their options."""
+
+TAMPERING = re.compile(
+    r"cipher|base\d\d|revers|backward|invert|brand|visit|click|promot|fak(e|ing)|fals|mislead|fabricat"
+    r"|baseless|non-existent|bank|subscri|transferring",
+    re.IGNORECASE,
+)
+"""Which of BIPIA's instructions are attacks by themselves: orders to garble, advertise or falsify the answer.
+The others are ordinary requests, attacks only where they hide in a document."""
 
 
 def domain(data: Path, random: Random) -> Iterator[Text]:
     train = data / "train"
-    held = Held(texts_of(data / "eval" / "domain_mmlu_pro.jsonl"))
+    held = Held([*texts_of(data / "eval" / "domain_mmlu_pro.jsonl"), *texts_of(CASES / "everyday.jsonl")])
     subjects = {subject: domain for domain, names in SUBJECTS.items() for subject in names.split()}
     rows = [(str(row["text"]), str(row["label"])) for row in read_rows(train / "domain_mmlu_pro.jsonl")]
     known = {text for text, _ in rows}
@@ -96,8 +126,8 @@ def domain(data: Path, random: Random) -> Iterator[Text]:
     for text, label in rows:
         if not held.is_near(text):
             yield Text("domain", text, DOMAINS.index(label))
-    own = read_rows(Path(__file__).parent / "own" / "everyday.jsonl")
-    extras = [(str(row["text"]), str(row["label"])) for row in own] * 2
+    extras = everyday() * 2
+    extras += list(with_options(train / "domain_mmlu_pro.jsonl", random))
     extras += [(text, "math") for text in sample(train / "prompts_gsm8k_train.jsonl", 200, random)]
     extras += [(text, "computer science") for text in sample(train / "prompts_mbpp_mbpp.jsonl", 150, random)]
     extras += [
@@ -110,24 +140,45 @@ def domain(data: Path, random: Random) -> Iterator[Text]:
     ]
     extras += [(str(row["text"]), "other") for row in random.sample(requests, 250)]
     for text, label in extras:
-        yield Text("domain", text, DOMAINS.index(label))
+        if not held.is_near(text):
+            yield Text("domain", text, DOMAINS.index(label))
+
+
+def everyday() -> list[tuple[str, str]]:
+    """Our own everyday prompts and their domains."""
+    rows = [row for path in sorted(OWN.glob("everyday*.jsonl")) for row in read_rows(path)]
+    return [(str(row["text"]), str(row["label"])) for row in rows]
+
+
+def with_options(path: Path, random: Random) -> Iterator[tuple[str, str]]:
+    """Some questions of an exam again, with what may be answered: terms of the subject."""
+    for row in read_rows(path):
+        options = row.get("options")
+        if isinstance(options, list) and random.random() < OPTIONS:
+            yield "\n".join((str(row["text"]), *map(str, options))), str(row["label"])
 
 
 def guard(data: Path, random: Random, seed: int) -> Iterator[Text]:
+    return (Text("guard", row.text, row.label) for row in guard_families(data, random, seed))
+
+
+def guard_families(data: Path, random: Random, seed: int) -> Iterator[GuardRow]:
+    """What the guard is fitted on, by family: our generator's, those of `ATTACKS`, and the name of the set of
+    innocent prompts."""
     train = data / "train"
     measured = ("guard_piguard_valid", "jailbreak_selfreminder", "jailbreak_tensortrust")
-    held = Held(text for name in measured for text in texts_of(data / "eval" / f"{name}.jsonl"))
-    found = [(text, 1) for name in ATTACKS for text in texts(train / name)]
+    files = [*(data / "eval" / f"{name}.jsonl" for name in measured), CASES / "guard.jsonl"]
+    held = Held(text for file in files for text in texts_of(file))
+    found = [GuardRow(text, 1, family) for name, family in ATTACKS.items() for text in texts(train / name)]
+    found += [GuardRow(text, 1, BIPIA) for text in texts(train / INSTRUCTIONS) if TAMPERING.search(text)]
     for name, rows in INNOCENT.items():
-        found += [(text, 0) for text in sample(train / name, rows, random)]
-    found += [(row.text, row.label) for row in guard_rows(seed, OWN_GUARD)]
-    for text, label in found:
-        if not held.is_near(text):
-            yield Text("guard", text, label)
+        found += [GuardRow(text, 0, name) for text in sample(train / name, rows, random)]
+    found += guard_rows(seed, OWN_GUARD)
+    yield from (row for row in found if not held.is_near(row.text))
 
 
 def demand(random: Random, data: Path) -> Iterator[Text]:
-    for row in read_rows(Path(__file__).parent / "own" / "complexity.jsonl"):
+    for row in read_rows(OWN / "complexity.jsonl"):
         for _ in range(2):
             yield Text("demand", str(row["text"]), int(row["label"] == "demanding"))
     train = data / "train"
@@ -141,13 +192,13 @@ def pii(data: Path, random: Random, seed: int) -> Iterator[Text]:
     kinds = {kind: place for place, kind in enumerate(sorted(PII_TYPES))}
     for row in read_rows(data / "train" / "pii_presidio_synth.jsonl"):
         spans = json.loads(json.dumps(row["spans"]))
-        for _ in range(2):
+        for _ in range(3):
             yield Text("pii", str(row["text"]), 0, tuple((s, e, kinds[kind]) for s, e, kind in spans))
     for found in pii_rows(seed, OWN_PII):
         yield Text("pii", found.text, 0, tuple((s, e, kinds[kind]) for s, e, kind in found.spans))
-    train = data / "train"
-    for name, rows in (("prompts_arena_hard_v2.0.jsonl", 250),):
-        yield from (Text("pii", text) for text in sample(train / name, rows, random) if len(text) < 300)
+    for name, rows in IMPERSONAL.items():
+        yield from (Text("pii", text) for text in sample(data / "train" / name, rows, random))
+    yield from (Text("pii", text) for text, _ in random.sample(everyday(), 1_000))
 
 
 def vectors(data: Path, random: Random) -> Iterator[Text]:
@@ -155,8 +206,8 @@ def vectors(data: Path, random: Random) -> Iterator[Text]:
     train = data / "train"
     for name, rows in KEPT.items():
         yield from (Text("vector", text) for text in sample(train / name, rows, random))
-    for row in read_rows(Path(__file__).parent / "own" / "everyday.jsonl"):
-        yield Text("vector", str(row["text"]))
+    for text, _ in everyday():
+        yield Text("vector", text)
 
 
 def used(data: Path) -> dict[str, dict[str, int]]:
@@ -166,11 +217,10 @@ def used(data: Path) -> dict[str, dict[str, int]]:
     domain = ("domain_mmlu_pro.jsonl", "routing_mmlu.jsonl")
     extra = {"prompts_gsm8k_train.jsonl": 200, "prompts_mbpp_mbpp.jsonl": 150}
     extra |= {"prompts_humaneval_humaneval.jsonl": 80, "intents_clinc150.jsonl": 250}
-    own = len(read_rows(Path(__file__).parent / "own" / "everyday.jsonl"))
     return {
-        "domain": {name: rows[name] for name in domain} | extra | {"own": own},
-        "guard": {name: rows[name] for name in ATTACKS} | INNOCENT | {"own": OWN_GUARD},
-        "pii": {"pii_presidio_synth.jsonl": rows["pii_presidio_synth.jsonl"], "own": OWN_PII},
+        "domain": {name: rows[name] for name in domain} | extra | {"own": len(everyday())},
+        "guard": {name: rows[name] for name in (*ATTACKS, INSTRUCTIONS)} | INNOCENT | {"own": OWN_GUARD},
+        "pii": {"pii_presidio_synth.jsonl": rows["pii_presidio_synth.jsonl"], "own": OWN_PII} | IMPERSONAL,
         "vector": dict(KEPT),
     }
 

@@ -18,7 +18,7 @@ WINDOW = 160
 """Tokens of a fitted window. A long text gives another random window every time it is drawn."""
 
 BATCH_TOKENS = 4096
-LONGEST = 64
+LONGEST = 128
 """Texts in a batch."""
 
 IGNORED = -100

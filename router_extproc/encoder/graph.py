@@ -37,10 +37,14 @@ HEAD_BIAS = "head.bias"
 
 TAGGER_WEIGHT = "pii.weight"
 TAGGER_BIAS = "pii.bias"
-"""The tagger's linear unit among the trunk's weights: (tags, dimension) and (tags,)."""
+"""The tagger's linear unit among the trunk's weights: (tags, layers tagged from x dimension) and (tags,)."""
 
 READ = (3, 4, 5, 6)
 """The layers, counted from 1, whose mean states are the features; the last one's [CLS] follows them."""
+
+TAGGED = (4, 5, 6)
+"""The layers whose states of a token the tagger reads, one after the other. The last one alone says less: it
+is held to the sentence vector."""
 
 WEIGHT_LEVELS = 64
 """Largest magnitude of a quantised weight. On processors without VNNI, onnxruntime multiplies unsigned by
@@ -92,7 +96,7 @@ def build(weights: Weights, shape: Shape, precision: Precision) -> onnx.ModelPro
     graph = _Graph(weights, shape, precision)
     states = graph.states()
     graph.pool(states)
-    graph.tag(states[-1])
+    graph.tag(states)
     features = (len(graph.read) + 1) * shape.dimension
     tags = graph.weight(TAGGER_BIAS).shape[0]
     outputs = ((SENTENCE, (shape.dimension,)), (FEATURES, (features,)), (TAGS, ("sequence", tags)))
@@ -250,10 +254,12 @@ class _Graph:
         self.add("MatMul", ["mask.row", state], f"mean.row.{layer}")
         return self.add("Squeeze", [f"mean.row.{layer}", "one"], f"mean.{layer}")
 
-    def tag(self, state: str) -> None:
+    def tag(self, states: list[str]) -> None:
         """A linear unit over every token, in floats."""
+        layers = [layer for layer in TAGGED if layer <= self.shape.layers]
+        self.add("Concat", [states[layer] for layer in layers], "tagged", axis=2)
         weight = self.constant(TAGGER_WEIGHT, self.weight(TAGGER_WEIGHT).T)
-        self.add("MatMul", [state, weight], "tags.product")
+        self.add("MatMul", ["tagged", weight], "tags.product")
         self.add("Add", ["tags.product", self.named(TAGGER_BIAS)], TAGS)
 
     def first_token(self, hidden: str) -> None:

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from router_extproc.evaluation.reliability import Bin, reliability
+
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 CALIBRATION_BINS = 15
 
@@ -47,7 +49,8 @@ class KindScore:
 class DomainReport:
     """`macro_f1` averages over the labels that occur. `calibration_error` is the expected calibration
     error over 15 equal bins (Guo et al. 2017). `shipped` is at the configuration's threshold, None where
-    none was given. `kinds` has what rows were told to be of. `confusion[true][predicted]` counts rows."""
+    none was given. `kinds` has what rows were told to be of. `confusion[true][predicted]` counts rows.
+    `reliability` has the rows by the probability of the label that was said."""
 
     n: int
     accuracy: float
@@ -58,6 +61,7 @@ class DomainReport:
     per_label: tuple[LabelScore, ...]
     coverage: tuple[Coverage, ...]
     confusion: Mapping[str, Mapping[str, int]]
+    reliability: tuple[Bin, ...]
 
     def as_json(self) -> dict[str, object]:
         """JSON-ready; `n`, `accuracy` and `macro_f1` come first."""
@@ -125,6 +129,7 @@ def evaluate_domain(
             name: {other: int(confusion[i, j]) for j, other in enumerate(names) if confusion[i, j]}
             for i, name in enumerate(names)
         },
+        reliability=reliability(np.clip(confidence, 0.0, 1.0), right),
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from router_extproc.evaluation.curve import ratio
 from router_extproc.evaluation.domain import calibration_error
+from router_extproc.evaluation.reliability import Bin, reliability
 
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 BUDGETS = (0.001, 0.01, 0.05)
@@ -58,7 +59,8 @@ class FamilyScore:
 class GuardReport:
     """`auc` is the probability that an attack scores higher than an innocent row, ties counting half (Hanley
     and McNeil 1982); None where all rows are attacks or all innocent. `calibration_error` is the expected
-    calibration error over 15 equal bins. `skipped` rows were not read to their end."""
+    calibration error over 15 equal bins. `skipped` rows were not read to their end.
+    `reliability` has the rows by the probability of an attack; its `accuracy` is the share of attacks."""
 
     n: int
     attacks: int
@@ -70,6 +72,7 @@ class GuardReport:
     families: Mapping[str, FamilyScore]
     budgets: tuple[Budget, ...]
     curve: tuple[Rates, ...]
+    reliability: tuple[Bin, ...]
 
     def as_json(self) -> dict[str, object]:
         """JSON-ready; `auc`, `threshold`, `recall`, `false_positive_rate`, `precision` and `n` come first."""
@@ -142,6 +145,7 @@ def evaluate_guard(
         families=_families(families or (), is_attack, score, threshold),
         budgets=_budgets(score[is_attack], score[~is_attack]),
         curve=tuple(_rates(is_attack, score, cut) for cut in sorted({*THRESHOLDS, threshold})),
+        reliability=reliability(np.clip(score, 0.0, 1.0), is_attack),
     )
 
 

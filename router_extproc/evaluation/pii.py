@@ -5,11 +5,15 @@ same, the strict scheme of the CoNLL shared tasks; half an address is both a mis
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 Entity = tuple[int, int, str]
 """Start, end (excluded) in characters, type."""
+
+QUASI_IDENTIFIERS = frozenset("AGE DATE_TIME GPE NRP ORGANIZATION TITLE".split())
+"""Types that by themselves identify nobody: they narrow down who is meant, together with others. Ordinary
+prompts are full of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class TypeScore:
 class PiiReport:
     """`entity_f1`, `precision` and `recall` count all entities alike (micro). `rows_flagged` is the share of
     the rows with something found, `clean_rows_flagged` that of the rows in which there is nothing (0 if there
-    is no such row)."""
+    is no such row). `rows_identified` and `clean_rows_identified` count only what was found of a type that
+    identifies a person: any but `QUASI_IDENTIFIERS`."""
 
     entity_f1: float
     precision: float
@@ -39,6 +44,8 @@ class PiiReport:
     rows_flagged: float
     clean_rows: int
     clean_rows_flagged: float
+    rows_identified: float
+    clean_rows_identified: float
 
     def as_json(self) -> dict[str, object]:
         """JSON-ready; `entity_f1`, `precision`, `recall` and `per_type` come first."""
@@ -51,6 +58,8 @@ class PiiReport:
             f"recall {self.recall:.4f}",
             f"rows flagged {self.rows_flagged:.2%}, of {self.clean_rows} without personal data "
             f"{self.clean_rows_flagged:.2%}",
+            f"by a type that identifies a person {self.rows_identified:.2%}, of those "
+            f"{self.clean_rows_identified:.2%}",
             "",
             f"{'type':<20}{'entities':>9}{'found':>7}{'precision':>11}{'recall':>8}{'F1':>8}",
         ]
@@ -76,17 +85,27 @@ def evaluate_pii(gold: Sequence[Sequence[Entity]], found: Sequence[Sequence[Enti
         seen.update(kind for _, _, kind in got)
         right.update(kind for _, _, kind in wanted & got)
     total = _score(there.total(), seen.total(), right.total())
-    clean = [bool(got) for wanted, got in zip(gold, found, strict=True) if not wanted]
+    clean = [got for wanted, got in zip(gold, found, strict=True) if not wanted]
     return PiiReport(
         entity_f1=total.f1,
         precision=total.precision,
         recall=total.recall,
         per_type={kind: _score(there[kind], seen[kind], right[kind]) for kind in sorted(there | seen)},
         rows=len(gold),
-        rows_flagged=sum(map(bool, found)) / len(found),
+        rows_flagged=_share(found, bool),
         clean_rows=len(clean),
-        clean_rows_flagged=sum(clean) / len(clean) if clean else 0.0,
+        clean_rows_flagged=_share(clean, bool),
+        rows_identified=_share(found, _identifies),
+        clean_rows_identified=_share(clean, _identifies),
     )
+
+
+def _share(rows: Sequence[Sequence[Entity]], flagged: Callable[[Sequence[Entity]], bool]) -> float:
+    return sum(map(flagged, rows)) / len(rows) if rows else 0.0
+
+
+def _identifies(found: Sequence[Entity]) -> bool:
+    return any(kind not in QUASI_IDENTIFIERS for _, _, kind in found)
 
 
 def _score(entities: int, found: int, right: int) -> TypeScore:

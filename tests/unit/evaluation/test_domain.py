@@ -62,6 +62,11 @@ def test_calibration_error_is_the_weighted_gap() -> None:
     assert calibration_error(confidence, right) == pytest.approx((abs(4 * 0.95 + 1 - 4) + 0.5) / 6)
 
 
+def test_rows_are_listed_by_the_confidence_of_what_was_said(report: DomainReport) -> None:
+    found = {each.low: (each.rows, each.accuracy) for each in report.reliability if each.rows}
+    assert found == {0.5: (1, 0.0), 0.6: (1, 1.0), 0.7: (1, 0.0), 0.8: (1, 1.0), 0.9: (1, 1.0)}
+
+
 def test_json_begins_with_the_figures_people_read(report: DomainReport) -> None:
     document = json.loads(json.dumps(report.as_json()))
     assert list(document)[:3] == ["n", "accuracy", "macro_f1"]

@@ -48,6 +48,19 @@ def test_innocent_rows_alone_have_a_false_positive_rate_only() -> None:
     assert "recall -  false positive rate 0.2500" in report.as_text()
 
 
+def test_rows_are_listed_by_the_probability_of_an_attack(report: GuardReport) -> None:
+    """Of the two rows at 0.2 one is an attack; the rows near 0 are none."""
+    found = {each.low: (each.rows, each.accuracy) for each in report.reliability if each.rows}
+    assert found == {
+        0.0: (1, 0.0),
+        0.1: (1, 0.0),
+        0.2: (2, 0.5),
+        0.6: (1, 1.0),
+        0.7: (1, 0.0),
+        0.9: (1, 1.0),
+    }
+
+
 def test_nothing_flagged_has_no_precision() -> None:
     assert evaluate_guard([True, False], [0.1, 0.2], 0.5).shipped.precision is None
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from router_extproc.evaluation.pii import evaluate_pii
+from router_extproc.evaluation.pii import QUASI_IDENTIFIERS, evaluate_pii
+from router_extproc.screening.spans import PII_TYPES
 
 
 def test_place_and_type_must_both_be_right() -> None:
@@ -33,6 +34,20 @@ def test_clean_rows_that_were_flagged_are_a_share_of_the_clean_rows() -> None:
     assert report.clean_rows == 2
     assert report.clean_rows_flagged == 0.5
     assert report.rows_flagged == pytest.approx(2 / 3)
+
+
+def test_what_identifies_a_person_is_counted_apart() -> None:
+    gold = [[], [], [], [(0, 1, "PERSON")]]
+    found = [[(0, 1, "GPE"), (2, 3, "AGE")], [(0, 1, "TITLE"), (2, 3, "PERSON")], [], [(0, 1, "PERSON")]]
+    report = evaluate_pii(gold, found)
+    assert (report.rows_flagged, report.rows_identified) == (0.75, 0.5)
+    assert report.clean_rows_flagged == pytest.approx(2 / 3)
+    assert report.clean_rows_identified == pytest.approx(1 / 3)
+
+
+def test_every_type_is_known_to_identify_a_person_or_not() -> None:
+    assert QUASI_IDENTIFIERS < PII_TYPES
+    assert len(PII_TYPES - QUASI_IDENTIFIERS) == 11
 
 
 def test_an_entity_found_twice_counts_once() -> None:

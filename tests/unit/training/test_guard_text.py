@@ -14,9 +14,12 @@ FAMILIES = {
     1: {
         "override", "task_hijack", "extraction", "persona", "developer_mode", "fiction", "authority",
         "prefix", "reward_threat", "refusal_suppression", "encoded", "split", "translation", "fewshot",
-        "indirect",
+        "indirect", "non_english", "code_insertion", "answer_tampering",
     },
-    0: {"tricky", "sensitive", "documents", "ordinary", "game_input"},
+    0: {
+        "tricky", "sensitive", "documents", "ordinary", "game_input", "non_english_ordinary",
+        "code_ordinary", "format_ordinary", "trigger_words", "pasted_ordinary", "notes_to_people",
+    },
 }  # fmt: skip
 FEWEST_PIECES = 60
 FEWEST_TRICKY = 250
