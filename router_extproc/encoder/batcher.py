@@ -103,12 +103,13 @@ class BatchingAnalyst:
         verifier: Comparer | None = None,
         on_head_failure: Callable[[str, BaseException], None] = lambda name, error: None,
         screener: Guards | None = None,
+        on_batch: Callable[[int], None] = lambda jobs: None,
     ) -> None:
         """`heads` judge the vector, `text_heads` the text; no name is in both. `max_queue` bounds the jobs
         that wait or run. `worker` must run one job at a time; by default it is a thread of this object's
         own. `clock` gives seconds, for the timings only. `on_head_failure` is told, in the worker's thread,
         which head failed and how; it must not raise. Without a `screener` the guards fail where they are
-        asked."""
+        asked. `on_batch` is told how many jobs go to the thread together; it must not raise."""
         self._encoder = encoder
         self._heads = heads
         self._text_heads = text_heads or {}
@@ -118,6 +119,7 @@ class BatchingAnalyst:
         self._verifier = verifier
         self._on_head_failure = on_head_failure
         self._screener = screener
+        self._on_batch = on_batch
         self._queue: dict[_Waiting, None] = {}
         self._running: list[_Waiting] = []
         self._pending = 0
@@ -128,6 +130,11 @@ class BatchingAnalyst:
     @property
     def encoder(self) -> str:
         return self._encoder.encoder
+
+    @property
+    def pending(self) -> int:
+        """Jobs that wait or run."""
+        return self._pending
 
     def add_heads(self, on_vector: OnVector, on_text: OnText) -> None:
         """Judge by these too from now on; one of the same name takes the other's place."""
@@ -194,6 +201,7 @@ class BatchingAnalyst:
             while self._queue:
                 self._running = list(self._queue)
                 self._queue.clear()
+                self._on_batch(len(self._running))
                 await loop.run_in_executor(self._worker, self._run, loop, self._running)
                 self._running = []
 
@@ -238,8 +246,11 @@ class BatchingAnalyst:
         if not np.isfinite(reading.states).all():
             raise PortError(Failure.INVALID, "the encoder gave a vector that is not finite")
         heads = judged(wanted.on_vector, reading.states, failures) | judged(wanted.on_text, text, failures)
-        screening = self._screened(text, (tokens, reading), wanted) if wanted.guards else None
-        ran = self._clock()
+        ran = screened = self._clock()
+        screening = None
+        if wanted.guards:
+            screening = self._screened(text, (tokens, reading), wanted)
+            screened = self._clock()
         return Analysis(
             vector=reading.vector,
             heads=heads,
@@ -250,6 +261,7 @@ class BatchingAnalyst:
                 queue=1e3 * (taken - since),
                 tokenise=1e3 * (tokenised - taken),
                 run=1e3 * (ran - tokenised),
+                screen=1e3 * (screened - ran),
             ),
             failed=self._told(failures),
             screening=screening,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from router_extproc.base.errors import ModelError
 from router_extproc.base.vector import Vector
 from router_extproc.encoder.classifier import ClassifierOptions, open_classifier
-from router_extproc.encoder.complexity import COMPLEXITY_WEIGHTS, load_complexity
+from router_extproc.encoder.complexity import COMPLEXITY_WEIGHTS, LABELS, load_complexity
 from router_extproc.encoder.heads import DOMAIN_WEIGHTS, load_head
 from router_extproc.encoder.language import LanguageHead
 from router_extproc.encoder.prototypes import PrototypeHead
@@ -113,4 +113,14 @@ def load_heads(needs: Collection[str], classifiers: Sequence[ByExamples | ByMode
                 on_text[name] = LanguageHead().load()
             case _:
                 raise ModelError(f"classifiers: there is none called {name!r}; add it, or correct the name")
+    if COMPLEXITY in on_text:
+        _check_complexity(named[COMPLEXITY], on_text[COMPLEXITY].labels)
     return Heads(on_vector, on_text)
+
+
+def _check_complexity(given: ByExamples | ByModel, labels: Sequence[str]) -> None:
+    if isinstance(given, ByModel) and not set(LABELS) <= set(labels):
+        raise ModelError(
+            f"{given.folder}: the labels {', '.join(labels)} are not {' and '.join(LABELS)}, by which the "
+            "complexity is told; map them with `labels` of the classifier"
+        )

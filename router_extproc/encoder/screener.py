@@ -1,29 +1,25 @@
 """What the guards find in a text of any length: windows of it, each read in one pass.
 
-Owns the budget, the windows and how tags become spans. Which findings count is the policy's business. Every
-text's findings are remembered by the text's digest, because the turns of a conversation come again with every
-request. May be called from any thread.
+Owns the budget, and what is read of a text beyond it. Who looks is given: the heads on the encoder's pass, or
+models of the user's own. Which findings count is the policy's business. Every text's findings are remembered
+by the text's digest, because the turns of a conversation come again with every request. May be called from
+any thread.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import Protocol
 
-import numpy as np
-
 from router_extproc.base.digest import digest
-from router_extproc.encoder.heads import LinearHead
+from router_extproc.encoder.passage import Passage
 from router_extproc.encoder.session import Reading, Tokens
-from router_extproc.encoder.tagger import spans_of
 from router_extproc.screening.disguise import unveiled
 from router_extproc.screening.patterns import find_patterns
 from router_extproc.screening.reading import Screened, Screening
 from router_extproc.screening.spans import PII_TYPES, PiiSpan, merge
-
-ATTACK = "jailbreak"
-"""The guard's label of a text that attacks the assistant's instructions."""
 
 CHARACTERS_PER_TOKEN = 5
 """Of English, about: a budget of tokens is kept as one of characters first, so that a text of a megabyte is
@@ -57,23 +53,39 @@ class Encoder(Protocol):
     def run(self, tokens: Tokens) -> Reading: ...
 
 
+class AttackHead(Protocol):
+    """Looks for attacks on the assistant's instructions."""
+
+    def attack(self, passage: Passage) -> float:
+        """The highest probability over the whole text."""
+        ...
+
+    def as_bytes(self) -> bytes: ...
+
+
+class Tagger(Protocol):
+    """Looks for personal data."""
+
+    def spans(self, passage: Passage) -> Iterable[PiiSpan]:
+        """Offsets count from the beginning of the larger text."""
+        ...
+
+    def as_bytes(self) -> bytes: ...
+
+
 class Screener:
-    def __init__(
-        self, encoder: Encoder, guard: LinearHead, types: Sequence[str], max_tokens: int = 4096
-    ) -> None:
-        """`guard` has the label `ATTACK`; `types` are the tagger's, in the order of its rows. At most about
-        `max_tokens` tokens of a request are read."""
+    def __init__(self, encoder: Encoder, attacks: AttackHead, tagger: Tagger, max_tokens: int = 4096) -> None:
+        """At most about `max_tokens` tokens of a request are read."""
         self._encoder = encoder
-        self._guard = guard
-        self._types = tuple(types)
+        self._attacks = attacks
+        self._tagger = tagger
         self._budget = max_tokens * CHARACTERS_PER_TOKEN
-        self._attack = guard.labels.index(ATTACK)
         self._seen: OrderedDict[str, Screened] = OrderedDict()
         self._lock = Lock()
 
     def as_bytes(self) -> bytes:
         """What decides the findings, beside the encoder: equal screeners have equal bytes."""
-        return b"\0".join((self._guard.as_bytes(), str((self._budget, self._types)).encode()))
+        return b"\0".join((self._attacks.as_bytes(), self._tagger.as_bytes(), str(self._budget).encode()))
 
     def screen_all(self, texts: Sequence[str], first: tuple[Tokens, Reading] | None = None) -> Screening:
         """All texts of a request within one budget, in their order: what comes when it is used up is not
@@ -112,21 +124,23 @@ class Screener:
         spans: list[PiiSpan] = []
         attack = 0.0
         for piece in pieces:
-            for window in self._encoder.windows(piece.text):
-                known = first is not None and piece.start == 0 and first[0].ids == window.ids
-                reading = first[1] if known and first is not None else self._encoder.run(window)
-                attack = max(attack, self._attacks(reading))
-                spans += spans_of(piece.text, piece.start, window, reading.tags, self._types)
+            known = first if piece.start == 0 else None
+            passage = Passage(piece.text, piece.start, partial(self._read, first=known))
+            attack = max(attack, self._attacks.attack(passage))
+            spans += self._tagger.spans(passage)
             patterns = find_patterns(piece.text, PII_TYPES)
             spans += [_moved(span, piece.start) for span in patterns]
         for plain in unveiled(text[:budget]):
-            for window in self._encoder.windows(plain[:budget]):
-                attack = max(attack, self._attacks(self._encoder.run(window)))
+            attack = max(attack, self._attacks.attack(Passage(plain[:budget], 0, self._read)))
         read = sum(len(piece.text) for piece in pieces)
         return Screened(attack, merge(text, spans), read, len(text) - read)
 
-    def _attacks(self, reading: Reading) -> float:
-        return float(self._guard.rows(reading.states[np.newaxis])[0, self._attack])
+    def _read(self, text: str, first: tuple[Tokens, Reading] | None = None) -> list[tuple[Tokens, Reading]]:
+        """`first` is not run again."""
+        return [
+            (tokens, first[1] if first and first[0].ids == tokens.ids else self._encoder.run(tokens))
+            for tokens in self._encoder.windows(text)
+        ]
 
 
 def pieces_of(text: str, budget: int) -> tuple[Piece, ...]:

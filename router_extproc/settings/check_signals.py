@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from router_extproc.settings.check_decisions import DOMAINS
+from router_extproc.settings.check_models import folder_problems
 from router_extproc.settings.problem import Loc, Problem, Severity, nearest
 from router_extproc.settings.routing_schema import (
     ComplexitySignal,
@@ -32,14 +33,6 @@ SECTIONS: Final = {
 LEVELS: Final = ("hard", "medium", "easy")
 HEADS: Final = ("domain", "complexity", "language")
 """Names that the router's own heads have."""
-
-TOKENISERS: Final = (
-    "tokenizer.json",
-    "vocab.txt",
-    "tokenizer.model",
-    "sentencepiece.bpe.model",
-    "vocab.json",
-)
 
 
 def signal_problems(path: Path, settings: Settings) -> Iterator[Problem]:
@@ -223,7 +216,6 @@ def _classifier_signal_problems(settings: Settings) -> Iterator[Problem]:
 def _classifier_problems(path: Path, settings: Settings) -> Iterator[Problem]:
     asked = {signal.classifier for signal in settings.signals.classifiers}
     seen: set[str] = set()
-    domain: str | None = None
     for index, classifier in enumerate(settings.classifiers):
         loc: Loc = ("classifiers", index)
         if classifier.name in seen:
@@ -233,15 +225,36 @@ def _classifier_problems(path: Path, settings: Settings) -> Iterator[Problem]:
                 (*loc, "name"), f"{classifier.name!r} is a head of the router's own; choose another"
             )
         seen.add(classifier.name)
-        if classifier.use_as_domain and domain is not None:
-            yield Problem((*loc, "use_as_domain"), f"{domain!r} stands in for the domain head already")
-        elif classifier.use_as_domain:
-            domain = classifier.name
-        elif classifier.name not in asked:
+        if not (classifier.use_as_domain or classifier.use_as_complexity or classifier.name in asked):
             text = f"no signal asks {classifier.name!r}; name it in signals.classifiers or remove it"
             yield Problem(loc, text, Severity.IDLE)
         yield from _class_problems(classifier, loc)
-        yield from _folder_problems(path, classifier, loc)
+        if classifier.path is not None:
+            yield from folder_problems(path.parent / classifier.path, (*loc, "path"))
+    yield from _stand_in_problems(settings)
+
+
+def _stand_in_problems(settings: Settings) -> Iterator[Problem]:
+    """Of those that stand in for a head of the router's own."""
+    given = list(enumerate(settings.classifiers))
+    for key, head in (("use_as_domain", "domain"), ("use_as_complexity", "complexity")):
+        here = [(index, classifier) for index, classifier in given if getattr(classifier, key)]
+        for index, _ in here[1:]:
+            text = f"{here[0][1].name!r} stands in for the {head} head already"
+            yield Problem(("classifiers", index, key), text)
+    reads = any(not each.hard_candidates for each in settings.signals.complexity)
+    for index, classifier in given:
+        loc: Loc = ("classifiers", index, "use_as_complexity")
+        if not classifier.use_as_complexity:
+            continue
+        if classifier.use_as_domain:
+            yield Problem(loc, "a classifier stands in for one head, and use_as_domain is true")
+        if not reads:
+            text = "has no effect: no complexity signal asks the head; add one without candidates"
+            yield Problem(loc, text, Severity.IDLE)
+        names = {each.name for each in classifier.classes}
+        if names and not {"strong", "weak"} <= names:
+            yield Problem(loc, "needs classes called `strong` and `weak`; rename them")
 
 
 def _class_problems(classifier: CustomClassifier, loc: Loc) -> Iterator[Problem]:
@@ -252,18 +265,5 @@ def _class_problems(classifier: CustomClassifier, loc: Loc) -> Iterator[Problem]
     if names and "max_tokens" in classifier.model_fields_set:
         text = "has no effect with classes, whose examples the encoder reads; remove it"
         yield Problem((*loc, "max_tokens"), text, Severity.IDLE)
-
-
-def _folder_problems(path: Path, classifier: CustomClassifier, loc: Loc) -> Iterator[Problem]:
-    if classifier.path is None:
-        return
-    folder, here = path.parent / classifier.path, (*loc, "path")
-    if not folder.is_dir():
-        yield Problem(here, f"{folder} is not a folder; it is relative to this file")
-        return
-    if not (folder / "config.json").is_file():
-        yield Problem(here, f"{folder} has no config.json; it is a folder that `save_pretrained` wrote")
-    if not any((folder / name).is_file() for name in TOKENISERS):
-        yield Problem(here, f"{folder} has no tokeniser ({', '.join(TOKENISERS)})")
-    if not any(folder.glob("*.onnx")) and not any(folder.glob("onnx/*.onnx")):
-        yield Problem(here, f"{folder} has no .onnx file; export the model to ONNX")
+    if names and "labels" in classifier.model_fields_set:
+        yield Problem((*loc, "labels"), "has no effect with classes; rename those", Severity.IDLE)

@@ -17,8 +17,14 @@ _HEAD = (
     "domains are told by the router's own head; for a model of yours give its folder as `path` of an entry "
     "of `classifiers` with `use_as_domain: true`"
 )
-_GUARD = "attacks are told by the router's own head"
-_PII = "personal data is found by the router's own head and patterns"
+_GUARD = (
+    "attacks are told by the router's own head; for a model of yours in ONNX give its folder as "
+    "`prompt_guard.path`"
+)
+_PII = (
+    "personal data is found by the router's own head and patterns; for a model of yours in ONNX give its "
+    "folder as `classifier.pii_model.path`"
+)
 _NO_FACTS = "answers are not checked for hallucinations in this release"
 _NO_TRACES = "traces are not sent in this release; decisions are in headers, metrics and POST /api/v1/eval"
 _COMMENT = "is a comment"

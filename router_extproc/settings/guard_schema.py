@@ -16,25 +16,39 @@ GUARD_THRESHOLD: Final = 0.7
 PII_THRESHOLD: Final = 0.5
 
 
+Window = Annotated[int, Field(ge=16, le=8192)]
+"""Tokens that a model of the user's own reads at a time, special ones included."""
+
+
 class PromptGuard(Strict):
     """Attacks on the assistant's instructions. `observe` tells of an attack and lets it pass. `on_error`:
     what becomes of a request that could not be looked at. A category or decision may have its own
-    `jailbreak_enabled` and `jailbreak_threshold`."""
+    `jailbreak_enabled` and `jailbreak_threshold`. `path` is a folder, relative to the configuration, with a
+    sequence classification model in ONNX that stands in for the router's own head; `labels` says which of
+    its labels are attacks."""
 
     enabled: bool = False
     threshold: Threshold = GUARD_THRESHOLD
     action: Literal["block", "observe"] = "block"
     on_error: OnError = "allow"
+    path: str | None = None
+    max_tokens: Window = 256
+    labels: dict[str, Literal["jailbreak", "benign"]] = {}
 
 
 class PiiModel(Strict):
     """Personal data. `enabled` is by default whether the `pii_policy` of any model denies something. A
     category or decision may have its own `pii_enabled` and `pii_threshold`. `on_error`: what becomes of a
-    request that could not be looked at; policies fail closed by default."""
+    request that could not be looked at; policies fail closed by default. `path` is a folder, relative to the
+    configuration, with a token classification model in ONNX that stands in for the router's own tags;
+    `labels` maps its labels to types of personal data, or to `O` for none."""
 
     enabled: bool | None = None
     threshold: Threshold = PII_THRESHOLD
     on_error: OnError = "block"
+    path: str | None = None
+    max_tokens: Window = 256
+    labels: dict[str, str] = {}
 
 
 class ModelPolicy(Strict):

@@ -215,3 +215,31 @@ def test_a_window_without_room_is_refused(tmp_path: Path) -> None:
 def test_a_path_that_is_no_folder_is_refused_and_nothing_is_fetched(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no config\.json"):
         open_classifier(Path("bert-base-uncased"), OPTIONS)
+
+
+def test_labels_get_the_names_that_are_given_and_several_may_be_one(tmp_path: Path) -> None:
+    options = ClassifierOptions(12, labels={"billing": "money", "praise": "money"})
+    classifier = open_classifier(write_classifier(tmp_path / "m"), options)
+    assert classifier.labels == ("money", "technical")
+    found = classifier.probabilities("refund thanks")
+    shares = _softmax(4, 0, 4)
+    assert list(found.values()) == pytest.approx([shares[0] + shares[2], shares[1]])
+    folder = write_classifier(tmp_path / "n", problem_type="multi_label_classification")
+    several = open_classifier(folder, options).probabilities("refund")
+    assert list(several.values()) == pytest.approx([1 / (1 + np.exp(-4)), 0.5])
+    plain = open_classifier(tmp_path / "m", OPTIONS)
+    assert classifier.as_bytes() != plain.as_bytes()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"biling": "money"}, r"/m: labels: 'biling' is none of the model's \(billing, technical, praise\)"),
+        (dict.fromkeys(LABELS, "all"), "every label is called 'all'"),
+    ],
+)
+def test_names_that_do_not_fit_the_labels_are_refused(
+    tmp_path: Path, labels: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        open_classifier(write_classifier(tmp_path / "m"), ClassifierOptions(12, labels=labels))

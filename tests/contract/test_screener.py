@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from router_extproc.encoder.guards import TrunkAttacks, TrunkTagger
 from router_extproc.encoder.heads import LinearHead, Reads
 from router_extproc.encoder.screener import CHARACTERS_PER_TOKEN, Screener, pieces_of
 from router_extproc.encoder.session import OVERLAP, Reading, Tokens
@@ -24,7 +25,7 @@ class Counting:
 
 def a_screener(max_tokens: int = 4096) -> tuple[Screener, Counting]:
     encoder = Counting()
-    return Screener(encoder, guard(), real_bundle().types, max_tokens), encoder
+    return Screener(encoder, TrunkAttacks(guard()), TrunkTagger(real_bundle().types), max_tokens), encoder
 
 
 def guard() -> LinearHead:

@@ -52,15 +52,16 @@ def write_classifier(
         **config,
     }
     (folder / "config.json").write_text(json.dumps(document))
-    _write_tokeniser(folder)
+    write_tokeniser(folder, tuple(WEIGHTS))
     path = folder / place
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_graph(inputs, integer, output, scale).SerializeToString())
     return folder
 
 
-def _write_tokeniser(folder: Path) -> None:
-    vocabulary = {token: number for number, token in enumerate((*SPECIAL, *WEIGHTS))}
+def write_tokeniser(folder: Path, words: Sequence[str]) -> None:
+    """BERT's, with `words` after the special tokens; pieces of words begin with `##`."""
+    vocabulary = {token: number for number, token in enumerate((*SPECIAL, *words))}
     tokeniser = Tokenizer(WordPiece(vocabulary, unk_token="[UNK]"))
     tokeniser.normalizer = BertNormalizer(lowercase=True)
     tokeniser.pre_tokenizer = BertPreTokenizer()

@@ -12,6 +12,7 @@ from pathlib import Path
 from router_extproc.base.errors import ModelError
 from router_extproc.encoder import fetch
 from router_extproc.encoder.bundle import Bundle, build_bundle, default_folder, load_bundle
+from router_extproc.encoder.guards import TrunkAttacks, TrunkTagger
 from router_extproc.encoder.heads import DOMAIN_WEIGHTS, GUARD_WEIGHTS, LinearHead, load_head
 from router_extproc.encoder.screener import Screener
 from router_extproc.encoder.session import Options, SentenceEncoder, open_encoder
@@ -65,8 +66,13 @@ def domain_head() -> LinearHead:
 
 
 @functools.cache
+def guard_head() -> LinearHead:
+    """The shipped guard."""
+    bundle = real_bundle()
+    return load_head(GUARD_WEIGHTS, bundle.base_revision, bundle.dimension)
+
+
+@functools.cache
 def real_screener() -> Screener:
     """The shipped guards with the default budget."""
-    bundle = real_bundle()
-    guard = load_head(GUARD_WEIGHTS, bundle.base_revision, bundle.dimension)
-    return Screener(real_encoder(), guard, bundle.types)
+    return Screener(real_encoder(), TrunkAttacks(guard_head()), TrunkTagger(real_bundle().types))

@@ -1,7 +1,7 @@
 """The queue's rules, with a worker that runs a job when the test says so: no thread, no model."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from router_extproc.encoder.session import Reading, Tokens
 from router_extproc.ports import PortError
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.compiled import Needs
+from router_extproc.screening.reading import Screening
 
 DEADLINE = 5.0
 
@@ -163,7 +164,40 @@ async def test_an_analysis_carries_what_the_encoder_and_the_heads_said() -> None
     assert (analysis.encoder, analysis.tokens, analysis.truncated) == ("echo-1", 4, True)
     spent = analysis.timings
     assert [spent.queue, spent.tokenise, spent.run] == pytest.approx([1.0, 1.0, 1.0])
+    assert spent.screen == 0.0
     await bench.analyst.close()
+
+
+class EmptyGuards:
+    def screen_all(self, texts: Sequence[str], first: tuple[Tokens, Reading] | None = None) -> Screening:
+        return Screening(0.0)
+
+
+async def test_what_the_guards_take_is_counted_by_itself() -> None:
+    worker = ManualWorker()
+    analyst = BatchingAnalyst(EchoEncoder(), {}, 8, worker, Ticks(), screener=EmptyGuards())
+    await analyst.start()
+    task = asyncio.create_task(analyst.analyse("hello"))
+    async with asyncio.timeout(DEADLINE):
+        await worker.submitted.wait()
+        worker.release()
+    spent = (await _answer(task)).timings
+    assert [spent.queue, spent.tokenise, spent.run, spent.screen] == pytest.approx([1.0, 1.0, 1.0, 1.0])
+    await analyst.close()
+
+
+async def test_how_many_jobs_go_together_and_how_many_wait_is_told() -> None:
+    worker, told = ManualWorker(), list[int]()
+    analyst = BatchingAnalyst(EchoEncoder(), {}, 8, worker, Ticks(), on_batch=told.append)
+    await analyst.start()
+    tasks = [asyncio.create_task(analyst.analyse(text)) for text in ("one", "two")]
+    async with asyncio.timeout(DEADLINE):
+        await worker.submitted.wait()
+        assert (told, analyst.pending) == ([2], 2)
+        worker.release()
+        await asyncio.gather(*tasks)
+    assert analyst.pending == 0
+    await analyst.close()
 
 
 async def test_heads_on_the_text_see_all_of_it_beside_those_on_the_vector() -> None:
