@@ -14,6 +14,8 @@ class Timings:
     queue: float = 0.0
     tokenise: float = 0.0
     run: float = 0.0
+    screen: float = 0.0
+    """What the guards took, in all texts."""
 
 
 @dataclass(frozen=True, slots=True)

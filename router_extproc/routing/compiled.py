@@ -8,6 +8,7 @@ from router_extproc.routing.rules import Tree
 from router_extproc.routing.select import Algorithm
 from router_extproc.routing.session import SessionPolicy
 from router_extproc.routing.signals import Key, Signal
+from router_extproc.routing.uncertainty import ThinkingPolicy
 
 DOMAIN = "domain"
 """The name of the head whose labels are the routing policy's categories, unless a classifier stands in."""
@@ -57,7 +58,8 @@ class RoutingPolicy:
     `categories` are by the label of the head `domain`; a category without candidates of its own has those of
     `default`, which has exactly one. `threshold` in [0, 1] is the least probability of a category that
     decides. `models` is the whole pool, `adapters` gives the model that each LoRA belongs to.
-    `tool_selection`: whether tools may be added to requests at all.
+    `tool_selection`: whether tools may be added to requests at all. `thinking` is for routes that are
+    `unsettled`; None: they stay as they are.
     """
 
     models: Mapping[str, Model]
@@ -70,11 +72,12 @@ class RoutingPolicy:
     adapters: Mapping[str, str] = field(default_factory=dict)
     session: SessionPolicy = SessionPolicy.NONE
     tool_selection: bool = False
+    thinking: ThinkingPolicy | None = None
 
     @property
     def needs(self) -> Needs:
         heads = {signal.head for signal in self.signals.values() if signal.head is not None}
-        if self.categories:
+        if self.categories or self.thinking is not None:
             heads.add(self.domain)
         vector = self.tool_selection or any(signal.reads_vector for signal in self.signals.values())
         return Needs(vector, frozenset(heads))

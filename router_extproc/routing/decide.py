@@ -3,7 +3,8 @@
 The order: the model that the client names, unless it must not see what the request holds; else the first
 decision whose rules hold, by priority, then by confidence, then as written; else the category's models; else
 the default model. Of those that are listed, models that lack what the request needs, or must not see it, are
-left out, then the session and the selection have their say.
+left out, then the session and the selection have their say. Whether the chosen one thinks its route says;
+where the configuration does not, the uncertainty about the category may.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from router_extproc.routing.rules import evaluate
 from router_extproc.routing.signals import Evidence, Key, Reading
 from router_extproc.routing.suitability import explain_lack, lacking
 from router_extproc.routing.trace import Chosen, DecisionTrace, Needed, SignalTrace, Trace
+from router_extproc.routing.uncertainty import NO_DATA, Uncertainty, judge
 from router_extproc.routing.world import World
 from router_extproc.screening.policy import PiiPolicy
 
@@ -71,11 +73,13 @@ class Unsuitable:
 @dataclass(frozen=True, slots=True)
 class _Domain:
     """`ranked`: labels with probabilities, the likeliest first. `category` is the first of them if it is
-    confident enough. `failed`: the heads, this one or others, that said nothing."""
+    confident enough. `failed`: the heads, this one or others, that said nothing. `uncertainty` is None where
+    nothing goes by it."""
 
     ranked: tuple[tuple[str, float], ...] = ()
     category: str = ""
     failed: tuple[str, ...] = ()
+    uncertainty: Uncertainty | None = None
 
     @property
     def confidence(self) -> float:
@@ -96,24 +100,27 @@ def decide(
     does without an analysis."""
     domain = _domain(policy, analysis)
     if requested is not None:
+        domain = replace(domain, uncertainty=None)
         data = personal(pii, domain.category, analysis)
         return _honoured(policy, requested, facts, domain, world, data)
     signals, outcomes = _judged(policy, Reading(facts, analysis))
     ruled = _first(policy.decisions, outcomes)
     rule, listing = _listed(policy, ruled, domain, failed=analysis is None)
+    own_default = listing.candidates == policy.default.candidates
+    listing, default = (_settled(each, domain, policy) for each in (listing, policy.default))
     key = listing.cache_key or domain.category
     data = personal(pii, key, analysis)
     picked = pick(policy, listing, facts, world, data.barred)
     routes = listing.candidates
-    if not picked.order and routes != policy.default.candidates:
-        rule = Rule.UNSUITABLE
-        default = replace(listing, candidates=policy.default.candidates)
+    if not picked.order and not own_default:
+        rule, routes = Rule.UNSUITABLE, default.candidates
+        default = replace(listing, candidates=routes)
         picked = _behind(picked, pick(policy, default, facts, world, data.barred))
-        routes = policy.default.candidates
     name = "" if ruled is None else ruled.name
     route = routes[picked.order[0]] if picked.order else None
     lacks = frozenset[Dropped]() if route else frozenset(d for c in picked.candidates for d in c.dropped)
     chosen = _chosen(route, Rule.UNSUITABLE if route is None else rule, name, domain.category, lacks)
+    domain = _applied(domain, route, policy)
     trace = _trace(None, facts, domain, picked, chosen, data, signals, outcomes)
     if route is None:
         return _unsuitable(trace, facts, domain, data, key)
@@ -153,13 +160,29 @@ def _unsuitable(trace: Trace, facts: Facts, domain: _Domain, data: Personal, key
 
 
 def _domain(policy: RoutingPolicy, analysis: Analysis | None) -> _Domain:
-    if analysis is None:
-        return _Domain()
-    shares = analysis.heads.get(policy.domain, {})
+    shares = {} if analysis is None else analysis.heads.get(policy.domain, {})
+    doubt = None if policy.thinking is None else judge(policy.thinking, shares, policy.threshold)
+    failed = () if analysis is None else analysis.failed
     ranked = tuple(sorted(shares.items(), key=lambda item: -item[1]))
-    if not ranked or ranked[0][1] < policy.threshold:
-        return _Domain(ranked, failed=analysis.failed)
-    return _Domain(ranked, ranked[0][0], analysis.failed)
+    category = ranked[0][0] if ranked and ranked[0][1] >= policy.threshold else ""
+    return _Domain(ranked, category, failed, doubt)
+
+
+def _settled(listing: Listing, domain: _Domain, policy: RoutingPolicy) -> Listing:
+    """Candidates that are unsettled think as the uncertainty wants it. Those whose thinking cannot be
+    switched, and all of them where nothing is known, stay as they are."""
+    doubt = domain.uncertainty
+    if doubt is None or doubt.reason == NO_DATA:
+        return listing
+    candidates = tuple(
+        replace(route, reasoning=doubt.reasoning) if _is_switched(route, policy) else route
+        for route in listing.candidates
+    )
+    return replace(listing, candidates=candidates)
+
+
+def _is_switched(route: Route, policy: RoutingPolicy) -> bool:
+    return route.unsettled and policy.models[route.model].family is not None
 
 
 def _judged(
@@ -211,6 +234,14 @@ def _listed(
     if not listing.candidates:
         return Rule.NO_ROUTE, replace(listing, candidates=policy.default.candidates)
     return Rule.CATEGORY, listing
+
+
+def _applied(domain: _Domain, route: Route | None, policy: RoutingPolicy) -> _Domain:
+    """With whether the chosen route thinks as the uncertainty wants it, and because of it."""
+    doubt = domain.uncertainty
+    if doubt is None or doubt.reason == NO_DATA or route is None or not _is_switched(route, policy):
+        return domain
+    return replace(domain, uncertainty=replace(doubt, applied=True))
 
 
 def _behind(first: Pick, default: Pick) -> Pick:
@@ -289,4 +320,5 @@ def _trace(
         outcome=chosen,
         failed=domain.failed,
         sensitive=tuple(sorted(data.types)),
+        uncertainty=domain.uncertainty,
     )

@@ -1,6 +1,6 @@
 """What a routing policy is made of: the models of the pool, and how one of them is asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 DECISION_KEY = "decision:"
@@ -12,7 +12,8 @@ class Route:
     """How one model is asked.
 
     `model` is the pool's name, which Envoy routes by; `adapter` is the LoRA that takes its place in the
-    request. `effort` counts when `reasoning` is on. `quality` in [0, 1] is what the model is worth here.
+    request. `effort` counts when `reasoning` is on. `unsettled`: the configuration does not say whether it
+    thinks, so that the request's uncertainty may. `quality` in [0, 1] is what the model is worth here.
     `cost` is the price of a million prompt tokens and a million completion tokens together, None when
     unknown.
     """
@@ -23,6 +24,7 @@ class Route:
     effort: str = "medium"
     quality: float = 0.5
     cost: float | None = None
+    unsettled: bool = False
 
     @property
     def name(self) -> str:
@@ -32,10 +34,12 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningFamily:
-    """How a model's thinking is switched in a request (vLLM's and OpenAI's fields)."""
+    """How a model's thinking is switched in a request (vLLM's and OpenAI's fields). `name` is the
+    configuration's, for whoever reads metrics."""
 
     type: Literal["chat_template_kwargs", "reasoning_effort"]
     parameter: str
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import msgspec
 
 from router_extproc.routing.reasons import Adjusted, Dropped, Rule
 from router_extproc.routing.rules import Outcome
+from router_extproc.routing.uncertainty import Uncertainty
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Chosen:
 class Trace:
     """`domain` are the domain head's probabilities, most likely first. `requested`: the model the client
     named, or None. `failed` names the heads that should have judged the request and did not. `sensitive` are
-    the types of personal data found in it that count here, in alphabetical order."""
+    the types of personal data found in it that count here, in alphabetical order. `uncertainty` is None where
+    thinking does not go by it."""
 
     requested: str | None
     needed: Needed
@@ -93,6 +95,7 @@ class Trace:
     outcome: Chosen
     failed: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
+    uncertainty: Uncertainty | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The same as values that `json` can write; `domain` by label."""

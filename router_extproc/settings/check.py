@@ -8,8 +8,10 @@ from router_extproc.base.names import ACCOUNTS, INTERNAL, SECRETS, VSR_CACHE_CON
 from router_extproc.settings.check_decisions import decision_problems
 from router_extproc.settings.check_guards import guard_problems
 from router_extproc.settings.check_milvus import milvus_problems
+from router_extproc.settings.check_models import model_problems
 from router_extproc.settings.check_pool import pool_problems
 from router_extproc.settings.check_signals import signal_problems
+from router_extproc.settings.check_thinking import thinking_problems
 from router_extproc.settings.check_tools import tool_problems
 from router_extproc.settings.milvus_schema import MilvusSettings
 from router_extproc.settings.problem import Problem, Severity
@@ -38,7 +40,9 @@ def problems_in(path: Path, settings: Settings) -> Iterator[Problem]:
     yield from decision_problems(settings)
     yield from signal_problems(path, settings)
     yield from tool_problems(path, settings)
+    yield from thinking_problems(settings)
     yield from guard_problems(settings)
+    yield from model_problems(path, settings)
     yield from _cache_problems(settings)
     yield from _verifier_problems(settings)
     yield from _scope_problems(settings)

@@ -8,6 +8,7 @@ from router_extproc.settings.cache_schema import CategoryCache
 from router_extproc.settings.problem import Loc, Problem, Severity, nearest
 from router_extproc.settings.routing_schema import Algorithm, DecisionCache, ModelRef, Rule
 from router_extproc.settings.schema import CategoryName, ModelScore, Settings
+from router_extproc.settings.thinking import is_unsettled
 
 DOMAINS: Final = frozenset(get_args(CategoryName))
 
@@ -106,7 +107,7 @@ def _reasoning_problems(reference: ModelRef | ModelScore, loc: Loc, settings: Se
     if reference.reasoning_effort is None:
         return
     family = settings.reasoning_families.get(named or "")
-    if not reference.use_reasoning:
+    if not reference.use_reasoning and not is_unsettled(reference, settings):
         yield Problem(
             (*loc, "reasoning_effort"),
             "has no effect without use_reasoning; set `use_reasoning: true` or remove it",

@@ -31,6 +31,7 @@ from router_extproc.settings.dialects_rules import (
     KEYWORD_KEYS,
     place_categories,
     place_rules,
+    worth,
 )
 from router_extproc.settings.problem import Loc
 from router_extproc.settings.refused import SECTIONS
@@ -100,6 +101,8 @@ def translate(raw: Mapping[str, Any], form: Form, removed: frozenset[Loc] = froz
     place_categories(source, draft)
     place_rules(source, draft)
     place_signals(source, draft)
+    if form is Form.VSR_2025:
+        _complete_thinking(draft)
     return draft
 
 
@@ -144,6 +147,38 @@ def _complete(source: Mapping[str, Any], draft: Draft) -> None:
     translate_milvus(draft)
     _complete_models(source, draft)
     _warn_of_thresholds(source, draft)
+
+
+def _complete_thinking(draft: Draft) -> None:
+    """There entropy decides about thinking in every file of this form. It is left off where it would change
+    nothing: no category thinks, or the default model cannot be switched."""
+    document = draft.document
+    models, default = document.get("model_config"), document.get("default_model")
+    model = models.get(default) if isinstance(models, dict) and isinstance(default, str) else None
+    switched = isinstance(model, dict) and model.get("reasoning_family") is not None
+    if switched and "entropy_reasoning" not in document and any(_thinks(each) for each in _domains(document)):
+        document["entropy_reasoning"] = {"enabled": True}
+        draft.warn(
+            ("entropy_reasoning",),
+            "is not given: thinking goes by the uncertainty about the category, as it does there",
+            inert=False,
+        )
+
+
+def _thinks(references: list[Mapping[str, Any]]) -> bool:
+    return any(each.get("use_reasoning") is True for each in references)
+
+
+def _domains(document: Mapping[str, Any]) -> Iterator[list[Mapping[str, Any]]]:
+    """The models of what the domain alone leads to."""
+    for category in _mappings(document, "categories"):
+        scores = list(_mappings(category, "model_scores"))
+        yield sorted(scores, key=lambda each: -worth(each))[:1]
+    for decision in _mappings(document, "decisions"):
+        rules = decision.get("rules")
+        conditions = list(_mappings(rules, "conditions")) if isinstance(rules, Mapping) else []
+        if [condition.get("type") for condition in conditions] == ["domain"]:
+            yield list(_mappings(decision, "modelRefs"))[:1]
 
 
 def _complete_models(source: Mapping[str, Any], draft: Draft) -> None:

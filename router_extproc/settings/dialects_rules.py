@@ -103,14 +103,13 @@ def references(scores: object, loc: Loc) -> list[tuple[Any, Loc]]:
     if not isinstance(scores, list):
         return []
     placed = [(score, (*loc, index)) for index, score in enumerate(scores) if score is not REMOVED]
-    return [
-        (_reference(score), origin) for score, origin in sorted(placed, key=lambda pair: -_worth(pair[0]))
-    ]
+    return [(_reference(score), origin) for score, origin in sorted(placed, key=lambda pair: -worth(pair[0]))]
 
 
-def _worth(score: object) -> float:
-    worth = score.get("score", 1.0) if isinstance(score, Mapping) else 0.0
-    return float(worth) if isinstance(worth, int | float) else 0.0
+def worth(score: object) -> float:
+    """The score of an entry of `model_scores`; 0 of what is none."""
+    given = score.get("score", 1.0) if isinstance(score, Mapping) else 0.0
+    return float(given) if isinstance(given, int | float) else 0.0
 
 
 def _reference(score: Any) -> Any:

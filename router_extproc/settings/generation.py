@@ -14,6 +14,7 @@ from router_extproc.routing.signals import Key
 from router_extproc.settings.routing import rule_tree
 from router_extproc.settings.schema import Settings
 from router_extproc.settings.screening import compile_screening, screening_document
+from router_extproc.settings.thinking import is_unsettled
 
 ROUTING_KEYS: dict[str, Any] = {
     "auto_model_name": True,
@@ -52,6 +53,12 @@ def generation_of(settings: Settings, heads: str, tools_db: bytes = b"") -> str:
     document["classifiers"] = _classifiers(settings, used)
     # An exact hit repeats a request that passed the guards, so it must have passed these.
     document["screening"] = screening_document(compile_screening(settings))
+    if settings.entropy_reasoning.enabled:
+        document["entropy_reasoning"] = settings.entropy_reasoning.model_dump(mode="json")
+        # A ref without `use_reasoning` looks like one with `false` above.
+        document["unsettled"] = [
+            [is_unsettled(ref, settings) for ref in decision.modelRefs] for decision in settings.decisions
+        ]
     if settings.tools.enabled:
         document["tools"] = settings.tools.model_dump(mode="json", exclude={"tools_db_path"})
     if _weighs_cost(settings):

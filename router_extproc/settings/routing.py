@@ -1,6 +1,7 @@
 """From validated settings to the routing policy: signals, rules, candidates. Phrases become vectors here."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar, get_args
 
 import numpy as np
@@ -28,6 +29,7 @@ from router_extproc.routing.signals import (
 )
 from router_extproc.settings import routing_schema as schema
 from router_extproc.settings.schema import Category, ModelScore, Settings
+from router_extproc.settings.thinking import compile_thinking, is_unsettled
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 """Texts to unit vectors, (n, dimension)."""
@@ -44,9 +46,7 @@ def compile_routing(settings: Settings, embed: Embed) -> RoutingPolicy:
     used = {key for ruled in decisions for key in leaves(ruled.rule)}
     return RoutingPolicy(
         models=_models(settings),
-        default=Listing(
-            (_route(settings, settings.default_model),), _algorithm(settings.selection.algorithm)
-        ),
+        default=Listing((_default_route(settings),), _algorithm(settings.selection.algorithm)),
         decisions=decisions,
         signals=_Signals(settings, embed).of(used),
         categories={category.name: _category(category, settings) for category in settings.categories},
@@ -55,6 +55,7 @@ def compile_routing(settings: Settings, embed: Embed) -> RoutingPolicy:
         adapters={lora.name: name for name, model in settings.models.items() for lora in model.loras},
         session=SessionPolicy(settings.session.policy),
         tool_selection=settings.tools.enabled,
+        thinking=compile_thinking(settings),
     )
 
 
@@ -70,7 +71,7 @@ def decision_cache_key(decision: schema.Decision) -> str:
 
 def _models(settings: Settings) -> dict[str, Model]:
     families = {
-        name: ReasoningFamily(family.type, family.parameter)
+        name: ReasoningFamily(family.type, family.parameter, name)
         for name, family in settings.reasoning_families.items()
     }
     return {
@@ -120,7 +121,13 @@ def _category(category: Category, settings: Settings) -> Listing:
 
 def _listed_route(settings: Settings, ref: schema.ModelRef | ModelScore, quality: float | None) -> Route:
     effort = ref.reasoning_effort or settings.default_reasoning_effort
-    return _route(settings, ref.model, ref.lora_name, ref.use_reasoning, effort, quality)
+    route = _route(settings, ref.model, ref.lora_name, ref.use_reasoning, effort, quality)
+    return replace(route, unsettled=is_unsettled(ref, settings))
+
+
+def _default_route(settings: Settings) -> Route:
+    route = _route(settings, settings.default_model, effort=settings.default_reasoning_effort)
+    return replace(route, unsettled=settings.entropy_reasoning.enabled)
 
 
 def _route(

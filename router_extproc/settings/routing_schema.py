@@ -258,6 +258,18 @@ class Session(Strict):
     max_sessions: PositiveInt = 10_000
 
 
+class EntropyReasoning(Strict):
+    """Whether a model thinks, where the configuration does not say so: for `default_model`, and in decisions
+    for refs without `use_reasoning`. With `enabled` it follows the category that reaches
+    `classifier.category_model.threshold`; without such a category it is on if those categories whose models
+    think have `threshold` of the probability together, or, with `very_high: think`, if the uncertainty is
+    very high and they have any."""
+
+    enabled: bool = False
+    threshold: Share = 0.5
+    very_high: Literal["think", "vote"] = "think"
+
+
 class Feedback(Strict):
     """What is learned from answers. `enabled: false` makes every algorithm go by the configuration alone.
     A model is left after `failures` failed answers in a row or a share of `error_rate` of the recent ones,
@@ -299,14 +311,17 @@ class PrototypeClass(Strict):
 
 class CustomClassifier(Strict):
     """Classes by example sentences (`classes`), or a Hugging Face sequence classification model in ONNX
-    (`path`: a folder with config.json, the tokeniser's files and an .onnx, relative to the configuration).
-    `use_as_domain`: its labels stand in for the domain head's."""
+    (`path`: a folder with config.json, the tokeniser's files and an .onnx, relative to the configuration),
+    whose labels `labels` may give other names. `use_as_domain`: its labels stand in for the domain head's.
+    `use_as_complexity`: its labels `strong` and `weak` stand in for the complexity head's."""
 
     name: Label
     classes: list[PrototypeClass] = []
     path: str | None = None
     max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
+    labels: dict[str, Label] = {}
     use_as_domain: bool = False
+    use_as_complexity: bool = False
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

@@ -410,3 +410,28 @@ def test_places_stay_right_after_something_before_them_was_taken_out() -> None:
         "categories[0].model_scores[1].reasoning_effort",
     }
     assert canonical(**keys)["categories"][0]["model_scores"] == [{"model": "small", "score": 0.9}]
+
+
+ENTROPY = "is not given: thinking goes by the uncertainty about the category, as it does there"
+SCIENCE = {"name": "science", "mmlu_categories": ["physics"], "model_scores": MATH["model_scores"]}
+
+
+@pytest.mark.parametrize("category", [MATH, SCIENCE])
+def test_in_the_form_of_2025_thinking_goes_by_the_uncertainty(category: dict[str, Any]) -> None:
+    assert canonical(categories=[category])["entropy_reasoning"] == {"enabled": True}
+    assert warnings(categories=[category])["entropy_reasoning"] == ENTROPY
+
+
+def test_it_stays_as_it_is_given() -> None:
+    given = {"enabled": False}
+    assert canonical(categories=[MATH], entropy_reasoning=given)["entropy_reasoning"] == given
+    assert "entropy_reasoning" not in warnings(categories=[MATH], entropy_reasoning=given)
+
+
+def test_it_stays_off_where_it_would_change_nothing_and_in_version_0_1() -> None:
+    still = {"name": "law", "model_scores": [{"model": "small", "score": 1.0, "use_reasoning": False}]}
+    assert "entropy_reasoning" not in canonical(categories=[still])
+    assert "entropy_reasoning" not in canonical(
+        categories=[MATH], model_config={**POOL["model_config"], "small": {}}
+    )
+    assert "entropy_reasoning" not in canonical(strategy="priority", decisions=deciding())

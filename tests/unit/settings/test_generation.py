@@ -148,6 +148,8 @@ def guarded(**keys: Any) -> str:
         ("screening__max_tokens", 512),
         ("screening__beyond", "refuse"),
         ("screening__status", 403),
+        ("semantic_cache__screen_answers", {"pii_enabled": True}),
+        ("semantic_cache__screen_answers", {"jailbreak_enabled": True}),
     ],
 )
 def test_whatever_changes_what_the_guards_let_pass_is_another_generation(path: str, to: Any) -> None:
@@ -161,6 +163,18 @@ def test_which_types_are_allowed_counts_and_their_order_does_not() -> None:
         for types in (["AGE", "GPE", "PERSON", "TITLE"], ["TITLE", "PERSON", "GPE", "AGE"], ["AGE", "NRP"])
     ]
     assert found[0] == found[1] != found[2]
+
+
+def test_what_answers_may_hold_counts_as_long_as_they_are_read() -> None:
+    """An entry of before was not read, or not by this rule."""
+
+    def reading(**keys: Any) -> str:
+        return guarded(semantic_cache__screen_answers=keys)
+
+    allowing = reading(pii_enabled=True, pii_types_allowed=["AGE", "GPE"])
+    assert allowing == reading(pii_enabled=True, pii_types_allowed=["GPE", "AGE"])
+    assert allowing != reading(pii_enabled=True)
+    assert reading(pii_enabled=False, pii_types_allowed=["AGE"]) == guarded()
 
 
 def test_a_guard_that_is_off_changes_nothing() -> None:
