@@ -63,8 +63,22 @@ class Uncached(StrEnum):
     TOOL_CALLS = "tool_calls"
     REFUSAL = "refusal"
     EMPTY = "empty"
+    PERSONAL_DATA = "personal_data"
+    ATTACK = "attack"
+    UNSCREENED = "unscreened"
+    UNREAD = "unread"
     EXPIRED = "expired"
     QUEUE_FULL = "queue_full"
+
+
+class Missed(StrEnum):
+    """Why a lookup in the cache brought no answer."""
+
+    NOTHING_SIMILAR = "nothing_similar"
+    HELD_BACK = "held_back"
+    WORD_FOR_WORD = "word_for_word"
+    STORE_FAILED = "store_failed"
+    NO_TIME = "no_time"
 
 
 class Waited(StrEnum):

@@ -1,6 +1,7 @@
 """The upstream's answer on its way to the client: never changed or held back, read if it may be stored."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from router_extproc.base.headers import HeaderEdits, header_text
 from router_extproc.base.names import INTERNAL, VSR_DECISION, VSR_INJECTED, VSR_RESPONSE_PATH
@@ -26,6 +27,7 @@ from router_extproc.exchange.effects import (
     Phase,
     PortFailed,
     Reply,
+    ScreenAnswer,
     Store,
     Verify,
     Watch,
@@ -41,8 +43,9 @@ from router_extproc.exchange.events import (
     ResponseTrailers,
 )
 from router_extproc.exchange.intake import Step
-from router_extproc.exchange.judging import replay, selection_headers
+from router_extproc.exchange.notes import AnswerEnded, FirstPiece
 from router_extproc.exchange.recorder import Recorder
+from router_extproc.exchange.replaying import replay, selection_headers
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     AwaitStale,
@@ -78,17 +81,22 @@ def on_response_headers(stage: Forwarded, event: ResponseHeaders, plan: Snapshot
     event_stream = media_type(event.headers) == "text/event-stream"
     recorder = Recorder(event_stream=event_stream, max_bytes=plan.cache.max_answer_bytes)
     reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
+    answered = replace(answered, streams=event_stream)
     return Recording(stage, fill, recorder, _meter(event)), (reply, *_began(plan), answered)
 
 
-def _measure(stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float, *notes: Effect) -> Step:
+def _measure(
+    stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float, answered: Answered, *notes: Effect
+) -> Step:
     """Let an answer pass that is not for the cache, watched only where the models' performance is learned and
     it is an answer."""
     status = _status(event)
     if not plan.learns or event.end_of_stream or not 200 <= status < 300:
-        return _pass_on(stage, *notes, *_ended(plan, at, status), Close())
+        return _pass_on(stage, answered, *notes, *_ended(plan, at, status), Close())
     reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
-    return Metering(stage, status, _meter(event)), (reply, *_began(plan), *notes)
+    meter = _meter(event)
+    answered = replace(answered, streams=meter.event_stream)
+    return Metering(stage, status, meter), (reply, *_began(plan), answered, *notes)
 
 
 def _meter(event: ResponseHeaders) -> Meter:
@@ -108,6 +116,31 @@ def _ended(plan: Snapshot, at: float, status: int, meter: Meter | None = None) -
     if meter is None:
         return (Finished(at, status),)
     return (Finished(at, status, meter.completion_tokens, meter.complete),)
+
+
+def _first(stage: Recording | Metering, piece: bytes, at: float) -> tuple[Effect, ...]:
+    """Told before the meter reads the piece."""
+    meter = stage.meter
+    if not meter.event_stream or meter.pieces or not piece:
+        return ()
+    meter.first_at = at
+    forwarded = stage.forwarded
+    return (FirstPiece(forwarded.decision.route.model, at - forwarded.client.started),)
+
+
+def _over(stage: Recording | Metering, plan: Snapshot, at: float) -> tuple[Effect, ...]:
+    """The answer came to its end, for the models' performance and for the record."""
+    forwarded, meter = stage.forwarded, stage.meter
+    seconds = at - forwarded.client.started
+    note = AnswerEnded(
+        model=forwarded.decision.route.model,
+        seconds=seconds,
+        usage=meter.usage,
+        per_token=meter.per_token(at, seconds),
+        complete=meter.complete,
+    )
+    status = stage.status if isinstance(stage, Metering) else 200
+    return (*_ended(plan, at, status, meter), note)
 
 
 def _fed(meter: Meter, piece: bytes, plan: Snapshot, at: float) -> tuple[Effect, ...]:
@@ -211,7 +244,7 @@ def _settle(stage: AwaitStale, outcome: Asking | Decided, at: float, notes: tupl
 def on_response_body(stage: Recording, event: ResponseBody, plan: Snapshot, at: float) -> Step:
     reply = Reply(Phase.RESPONSE_BODY)
     stage.recorder.feed(event.body)
-    began = _fed(stage.meter, event.body, plan, at)
+    began = (*_first(stage, event.body, at), *_fed(stage.meter, event.body, plan, at))
     if not event.end_of_stream:
         return stage, (reply, *began)
     return Done(), (reply, *began, *_keep(stage, plan, at), Close())
@@ -222,22 +255,21 @@ def on_response_trailers(stage: Recording, event: ResponseTrailers, plan: Snapsh
 
 
 def on_metered_body(stage: Metering, event: ResponseBody, plan: Snapshot, at: float) -> Step:
-    reply, began = Reply(Phase.RESPONSE_BODY), _fed(stage.meter, event.body, plan, at)
+    reply = Reply(Phase.RESPONSE_BODY)
+    began = (*_first(stage, event.body, at), *_fed(stage.meter, event.body, plan, at))
     if not event.end_of_stream:
         return stage, (reply, *began)
-    ended = _ended(plan, at, stage.status, stage.meter)
-    return Done(), (reply, *began, *ended, Close())
+    return Done(), (reply, *began, *_over(stage, plan, at), Close())
 
 
 def on_metered_trailers(stage: Metering, event: ResponseTrailers, plan: Snapshot, at: float) -> Step:
-    ended = _ended(plan, at, stage.status, stage.meter)
-    return Done(), (Reply(Phase.RESPONSE_TRAILERS), *ended, Close())
+    return Done(), (Reply(Phase.RESPONSE_TRAILERS), *_over(stage, plan, at), Close())
 
 
 def _keep(stage: Recording, plan: Snapshot, at: float) -> tuple[Effect, ...]:
     """The one gate before the cache, for every form of answer."""
     decision, fill = stage.forwarded.decision, stage.fill
-    ended = _ended(plan, at, 200, stage.meter)
+    ended = _over(stage, plan, at)
     verdict = may_store(fill.use, plan.cache.of(decision.cache_key), stage.recorder.finish())
     if isinstance(verdict, Refused):
         return (*ended, *_not_kept(fill, verdict.reason))
@@ -260,8 +292,15 @@ def _keep(stage: Recording, plan: Snapshot, at: float) -> tuple[Effect, ...]:
         expires_at=expires_at,
         exact_only=fill.exact_only,
     )
-    kept: tuple[Effect, ...] = (*ended, Land(Candidate(entry, 1.0)), Store(entry))
+    kept = (*ended, *_into_cache(entry, plan))
     return kept if fill.verify is None else (*kept, Verify(fill.verify, verdict.completion))
+
+
+def _into_cache(entry: Entry, plan: Snapshot) -> tuple[Effect, ...]:
+    """An answer that is read first is nobody else's until then: not theirs either who wait for it."""
+    if plan.screening.answers.enabled:
+        return (ScreenAnswer(entry, plan.screening, plan.analysis_timeout),)
+    return Land(Candidate(entry, 1.0)), Store(entry)
 
 
 def _not_kept(fill: Fill, reason: Uncached) -> tuple[Effect, ...]:

@@ -4,14 +4,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 
-from router_extproc.base.completion import Completion
+from router_extproc.base.completion import Completion, Usage
 from router_extproc.base.headers import NO_EDITS, HeaderEdits
-from router_extproc.base.refusals import Bypass, Failure, Guarded, Rejection, Uncached, Verified, Waited
+from router_extproc.base.refusals import (
+    Bypass,
+    Failure,
+    Guarded,
+    Missed,
+    Rejection,
+    Uncached,
+    Verified,
+    Waited,
+)
 from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.caching.guard import Difference
+from router_extproc.exchange.notes import Measurement
 from router_extproc.routing.analysis import Timings
 from router_extproc.routing.compiled import Needs
+from router_extproc.routing.uncertainty import Uncertainty
+from router_extproc.screening.policy import ScreeningPolicy
 
 
 class Phase(Enum):
@@ -116,7 +128,7 @@ class Join:
 @dataclass(frozen=True, slots=True)
 class Land:
     """Give those who wait for this request its answer, or None: go on by yourselves. The driver does it too
-    when the stream ends, however it ends."""
+    when the stream ends, however it ends, unless the answer is being screened."""
 
     candidate: Candidate | None
 
@@ -126,6 +138,17 @@ class Store:
     """Keep `entry`. Done after the last reply, off the client's path; no answer comes back."""
 
     entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenAnswer:
+    """Let the guards read the answer of `entry`, each passage within `timeout` seconds, after the last reply
+    and off the client's path; what follows from what they find is `keeping.settled`. Those who wait for this
+    request wait for that too. No answer comes back."""
+
+    entry: Entry
+    policy: ScreeningPolicy
+    timeout: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +237,8 @@ class RequestGuarded:
     """A guard judged a request. `guard` is one of the names in `screening.policy`; `key` names the rule that
     held, as `Decision.cache_key`; `model` is who answers, or was kept from it, "" for nobody. `reference`
     ends the id of a refusal; `tenant` is a digest, None where there is none. `score` in [0, 1] is that of an
-    attack, `types` are those of personal data that count; `skipped` tokens were not read."""
+    attack, `types` are those of personal data that count, `kept_from` the models of the pool that must not
+    see them and would have been asked; `skipped` tokens were not read."""
 
     guard: str
     outcome: Guarded
@@ -225,11 +249,14 @@ class RequestGuarded:
     score: float | None = None
     types: frozenset[str] = frozenset()
     skipped: int = 0
+    kept_from: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A request goes upstream. `seconds` is the time from its first message to this decision."""
+    """A request goes upstream. `seconds` is the time from its first message to this decision. `uncertainty`
+    is None where thinking does not go by it. `effort` is how hard it thinks, "" where it does not. `family`
+    and `parameter` name the configuration's switch of thinking that the request was given, "" for none."""
 
     requested: str
     model: str
@@ -240,12 +267,17 @@ class Routed:
     rule: str
     seconds: float
     timings: Timings | None
+    uncertainty: Uncertainty | None = None
+    effort: str = ""
+    family: str = ""
+    parameter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CacheHit:
     """`age` and `seconds` (since the request's first message) in seconds; `entry` is the entry's id.
-    `probability` is the verifier's, None where it was not asked."""
+    `probability` is the verifier's, None where it was not asked; `usage` what the entry's model counted when
+    it answered."""
 
     kind: HitKind
     entry: str
@@ -254,14 +286,16 @@ class CacheHit:
     age: float
     seconds: float
     probability: float | None = None
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CacheMiss:
     """No candidate was good enough; `refused` are the differences for which the guard or the verifier refused
-    some that were similar enough, and how often."""
+    some that were similar enough, and how often. With such, `reason` is HELD_BACK whatever is given."""
 
     refused: Mapping[Difference, int] = field(default_factory=dict)
+    reason: Missed = Missed.NOTHING_SIMILAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +304,23 @@ class CacheSkipped:
 
     reason: Uncached
     storing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerScreened:
+    """The guards read an answer before it was to be kept. `refused` is why it is not, None where it is. `key`
+    names the rule that held, as `Decision.cache_key`; `model` answered. `reference` is the entry's id,
+    `tenant` a digest. `score` in [0, 1] is that of an attack, None where nobody looked; `types` are those of
+    personal data that count; `skipped` characters were not read."""
+
+    refused: Uncached | None
+    key: str
+    model: str
+    reference: str
+    tenant: str
+    score: float | None = None
+    types: frozenset[str] = frozenset()
+    skipped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,11 +365,13 @@ class PortFailed:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The upstream's response headers arrived."""
+    """The upstream's response headers arrived. `streams`: the first piece of the answer is yet to come, and
+    will be noted."""
 
     model: str
     status: int
     seconds: float
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,9 +392,10 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The peer left before the exchange was over."""
+    """The peer left before the exchange was over. `model` is who was to answer, "" where nobody was yet."""
 
     stage: str
+    model: str = ""
 
 
 Note = (
@@ -352,6 +406,7 @@ Note = (
     | CacheHit
     | CacheMiss
     | CacheSkipped
+    | AnswerScreened
     | Coalesced
     | CacheVerified
     | StoreAsked
@@ -361,6 +416,7 @@ Note = (
     | ModelAdjusted
     | Violation
     | Cancelled
+    | Measurement
 )
 """What happened, for telemetry; carries no prompt, answer or credential."""
 
@@ -370,4 +426,16 @@ Question = Analyse | Compare | LookupExact | LookupSimilar | Join
 Progress = Sent | Began | FirstToken | Flowing | Finished
 """How a request to a model goes: what the models' performance is measured by."""
 
-Effect = Reply | ImmediateReply | Question | Land | Store | Verify | Remember | Progress | Close | Note
+Effect = (
+    Reply
+    | ImmediateReply
+    | Question
+    | Land
+    | Store
+    | ScreenAnswer
+    | Verify
+    | Remember
+    | Progress
+    | Close
+    | Note
+)

@@ -130,10 +130,19 @@ class Exchange:
             return ()
         if isinstance(event, PeerClosed):
             self._stage = Done()
-            return () if isinstance(stage, Start) else (Cancelled(type(stage).__name__),)
+            return () if isinstance(stage, Start) else (Cancelled(type(stage).__name__, _model_of(stage)),)
         handler = LEGAL[type(stage)].get(type(event))
         if handler is None:
             self._stage = Done()
             return (Violation(type(stage).__name__, type(event).__name__), Close())
         self._stage, effects = handler(stage, event, self._plan, at)
         return effects
+
+
+def _model_of(stage: Stage) -> str:
+    """Who is to answer a request in `stage`, "" where that is not decided, or not told."""
+    if isinstance(stage, AwaitStaleSame):
+        stage = stage.found
+    if isinstance(stage, Recording | Metering | AwaitStale):
+        stage = stage.forwarded
+    return stage.decision.route.model if isinstance(stage, Forwarded) else ""

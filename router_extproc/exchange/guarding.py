@@ -207,7 +207,14 @@ def _note(
         score=found.attack if of_guard else None,
         types=frozenset() if of_guard else decided.sensitive,
         skipped=found.skipped,
+        kept_from=() if of_guard else _kept_from(decided),
     )
+
+
+def _kept_from(decided: Decision | Unsuitable) -> tuple[str, ...]:
+    """Models that would have been asked, and must not see what the request holds."""
+    barred = (each.model for each in decided.trace.candidates if Dropped.PII in each.dropped)
+    return tuple(dict.fromkeys(barred))
 
 
 def _reference(client: Client) -> str:

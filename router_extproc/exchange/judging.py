@@ -5,33 +5,22 @@ from dataclasses import replace
 import msgspec
 
 from router_extproc.base.digest import digest
-from router_extproc.base.headers import HeaderEdits, header_text
+from router_extproc.base.headers import HeaderEdits
 from router_extproc.base.names import (
     INTERNAL,
     SELECTED_MODEL,
     VSR_CACHE_CONTROL,
-    VSR_CACHE_ENTRY,
-    VSR_CACHE_HIT,
-    VSR_CACHE_QUESTION,
-    VSR_CACHE_SIMILARITY,
-    VSR_CATEGORY,
-    VSR_DECISION,
-    VSR_MODEL,
-    VSR_REASONING,
-    VSR_RESPONSE_PATH,
 )
-from router_extproc.base.refusals import Failure, Rejection, Uncached, Waited
+from router_extproc.base.refusals import Failure, Missed, Rejection, Uncached, Waited
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.policy import Bounds, CacheUse, Mode, admits, by_meaning, choose
 from router_extproc.exchange.comparing import LEAST_BUDGET, Asking, Decided, begin, go_on
 from router_extproc.exchange.effects import (
-    CacheHit,
     CacheMiss,
     CacheSkipped,
     Coalesced,
     Effect,
     HitKind,
-    ImmediateReply,
     Join,
     Land,
     LookupSimilar,
@@ -56,6 +45,8 @@ from router_extproc.exchange.events import (
 from router_extproc.exchange.facts import facts_of
 from router_extproc.exchange.guarding import Verdicts, judge, not_read, refuse
 from router_extproc.exchange.intake import Step, analyse, reject
+from router_extproc.exchange.notes import Analysed, NearestFound
+from router_extproc.exchange.replaying import replay
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     Asked,
@@ -69,14 +60,15 @@ from router_extproc.exchange.stages import (
     Fill,
     Forwarded,
 )
-from router_extproc.llm.render import render_json, render_sse
 from router_extproc.llm.system import SystemPrompt
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision, Unsuitable, decide
-from router_extproc.routing.policy import DECISION_KEY, reasoning_fields
+from router_extproc.routing.policy import reasoning_fields
 from router_extproc.routing.reasons import Dropped
 from router_extproc.routing.tools import Tool
 from router_extproc.routing.world import World
+
+_WORD_FOR_WORD = CacheMiss(reason=Missed.WORD_FOR_WORD)
 
 
 def on_exact(stage: AwaitExact, event: LookupDone, plan: Snapshot, at: float) -> Step:
@@ -122,15 +114,16 @@ def on_alone(stage: AwaitFlight, event: Alone, plan: Snapshot, at: float) -> Ste
 def on_analysis(stage: AwaitAnalysis, event: AnalysisReady, plan: Snapshot, at: float) -> Step:
     asked, analysis = stage.asked, event.analysis
     decided, verdicts = _judged(asked, analysis, event.world, plan)
+    seen = Analysed(decided.category, analysis.timings)
     if verdicts.refusal is not None:
-        return Done(), refuse(asked, decided, verdicts, plan, at)
+        return Done(), (*refuse(asked, decided, verdicts, plan, at), seen)
     if isinstance(decided, Unsuitable):
         done, effects = _refuse(decided)
     elif verdicts.flagged:
         done, effects = _forward(asked, decided, analysis, plan, at, notes=_uncached(asked, Uncached.FLAGGED))
     else:
         done, effects = _look_up(stage, decided, analysis, plan, at)
-    return done, (*verdicts.notes, *effects)
+    return done, (*verdicts.notes, seen, *effects)
 
 
 def _judged(
@@ -164,10 +157,10 @@ def _look_up(stage: AwaitAnalysis, decision: Decision, analysis: Analysis, plan:
         return _forward(asked, decision, analysis, plan, at, fill)
     if refused is not None:
         skipped = CacheSkipped(refused, storing=False)
-        return _forward(asked, decision, analysis, plan, at, fill, (CacheMiss(), skipped))
+        return _forward(asked, decision, analysis, plan, at, fill, (_WORD_FOR_WORD, skipped))
     if stage.budget < LEAST_BUDGET:
         late = PortFailed("store", Failure.TIMEOUT)
-        return _forward(asked, decision, analysis, plan, at, fill, (late, CacheMiss()))
+        return _forward(asked, decision, analysis, plan, at, fill, (late, CacheMiss(reason=Missed.NO_TIME)))
     lookup = LookupSimilar(use.identity.partition, analysis.vector, plan.cache.candidates, stage.budget)
     return AwaitSimilar(asked, use, analysis, decision), (lookup,)
 
@@ -190,7 +183,9 @@ def on_analysis_failed(stage: AwaitAnalysis, event: AnalysisFailed, plan: Snapsh
 def on_similar(stage: AwaitSimilar, event: LookupDone, plan: Snapshot, at: float) -> Step:
     bounds = Bounds(event.marks, at)
     choice = choose(plan.cache, stage.use, stage.decision.cache_key, event.candidates, bounds)
-    return _decide(stage, begin(choice, stage.use, plan, bounds), plan, at)
+    nearest = NearestFound(max((each.similarity for each in event.candidates), default=None))
+    done, effects = _decide(stage, begin(choice, stage.use, plan, bounds), plan, at)
+    return done, (nearest, *effects)
 
 
 def on_compared(stage: AwaitSame, event: Compared | CompareFailed, plan: Snapshot, at: float) -> Step:
@@ -217,7 +212,7 @@ def _decide(stage: AwaitSimilar, outcome: Asking | Decided, plan: Snapshot, at: 
 
 
 def on_similar_failed(stage: AwaitSimilar, event: LookupFailed, plan: Snapshot, at: float) -> Step:
-    notes = (PortFailed("store", event.reason), CacheMiss())
+    notes = (PortFailed("store", event.reason), CacheMiss(reason=Missed.STORE_FAILED))
     fill = Fill(stage.use, stage.analysis.vector, exact_only=False)
     return _forward(stage.asked, stage.decision, stage.analysis, plan, at, fill, notes)
 
@@ -250,53 +245,6 @@ def _answer(client: Client, use: CacheUse, candidate: Candidate, kind: HitKind, 
     return Done(), hit
 
 
-def replay(
-    client: Client,
-    use: CacheUse,
-    candidate: Candidate,
-    kind: HitKind,
-    at: float,
-    probability: float | None = None,
-) -> tuple[ImmediateReply, CacheHit]:
-    """The answer of `candidate`'s entry, as JSON or as an event stream, and what is to be noted of it.
-    `probability` is the verifier's, if it was asked."""
-    entry = candidate.entry
-    ident = "chatcmpl-" + digest("completion", (client.ident.encode(), entry.id.encode()))
-    if client.stream:
-        content_type = "text/event-stream"
-        body = render_sse(entry.completion, ident, int(at), client.include_usage)
-    else:
-        content_type = "application/json"
-        body = render_json(entry.completion, ident, int(at))
-    age = max(0.0, at - entry.created_at)
-    headers = [
-        ("content-type", content_type),
-        ("age", str(int(age))),
-        (VSR_RESPONSE_PATH, "cache"),
-        (VSR_CACHE_HIT, "stale" if kind is HitKind.STALE else "true"),
-        (VSR_CACHE_ENTRY, entry.id),
-        (VSR_CACHE_QUESTION, use.identity.entry_id),
-        *selection_headers(entry.model, entry.category, entry.reasoning),
-    ]
-    if entry.text != use.identity.text:
-        headers.append((VSR_CACHE_SIMILARITY, f"{candidate.similarity:.4f}"))
-    note = CacheHit(kind, entry.id, candidate.similarity, entry.model, age, at - client.started, probability)
-    return ImmediateReply(200, tuple(headers), body, f"cache_{kind.value}"), note
-
-
-def selection_headers(model: str, cache_key: str, reasoning: bool | None) -> tuple[tuple[str, str], ...]:
-    """What the client is told about the choice, in VSR's value formats. `cache_key` is a category's name, or
-    a decision's after its prefix."""
-    headers = [(VSR_MODEL, model)]
-    if cache_key.startswith(DECISION_KEY):
-        headers.append((VSR_DECISION, header_text(cache_key.removeprefix(DECISION_KEY))))
-    elif cache_key:
-        headers.append((VSR_CATEGORY, header_text(cache_key)))
-    if reasoning is not None:
-        headers.append((VSR_REASONING, "on" if reasoning else "off"))
-    return tuple(headers)
-
-
 def _forward(
     asked: Asked,
     decision: Decision,
@@ -310,9 +258,10 @@ def _forward(
     fill, notes = _kept(fill, analysis, plan, notes)
     route = decision.route
     body, reasoning = asked.chat.raw, None
+    family = plan.routing.models[route.model].family if asked.model is None else None
     tools: tuple[Tool, ...] = ()
     if asked.model is None:
-        switch = reasoning_fields(plan.routing.models[route.model].family, route)
+        switch = reasoning_fields(family, route)
         tools = _tools(decision, analysis, plan)
         body = asked.chat.edited(
             model=route.name,
@@ -322,6 +271,7 @@ def _forward(
         )
         own_setting = switch is not None and _client_sets(asked, switch[0], switch[1])
         reasoning = None if own_setting else route.reasoning
+        family = None if own_setting else family
     edits = HeaderEdits(
         set=((SELECTED_MODEL, route.model),),
         # A compressed answer could not be read for the cache; an uncompressed one suits every client.
@@ -346,6 +296,10 @@ def _forward(
         rule=decision.rule.value,
         seconds=at - asked.client.started,
         timings=analysis.timings if analysis else None,
+        uncertainty=decision.trace.uncertainty,
+        effort=route.effort if reasoning else "",
+        family=family.name if family else "",
+        parameter=family.parameter if family else "",
     )
     left: tuple[Effect, ...] = () if fill is not None or asked.use is None else (Land(None),)
     if asked.session is not None:

@@ -7,6 +7,8 @@ a few kilobytes whatever the size of the answer, and never fails: bytes it canno
 import re
 from math import inf
 
+from router_extproc.base.completion import Usage
+
 _TAIL = 4096
 """Bytes kept. The usage stands at the end of a JSON answer and in one of the last events of a stream."""
 
@@ -25,7 +27,7 @@ _FRAME_EVENTS = 2
 class Meter:
     """Feed it every piece of the body, wherever the pieces end."""
 
-    __slots__ = ("_events", "_readable", "_tail", "event_stream", "pieces", "told_at")
+    __slots__ = ("_events", "_readable", "_tail", "event_stream", "first_at", "pieces", "told_at")
 
     def __init__(self, *, event_stream: bool, readable: bool = True) -> None:
         """`readable`: the body is JSON or a stream of it, and not compressed."""
@@ -35,6 +37,8 @@ class Meter:
         self._tail = b""
         self.pieces = 0
         """Pieces that were not empty."""
+        self.first_at: float | None = None
+        """When the first piece of a stream came; set by whoever feeds."""
         self.told_at = -inf
         """When it was last told that the answer flows; for whoever feeds."""
 
@@ -69,6 +73,22 @@ class Meter:
     def prompt_tokens(self) -> int | None:
         """What the server counted, else None."""
         return _last(_PROMPT, self._tail)
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the server counted, else None."""
+        asked, answered = self.prompt_tokens, _last(_COMPLETION, self._tail)
+        return None if asked is None or answered is None else Usage(asked, answered)
+
+    def per_token(self, at: float, seconds: float) -> float | None:
+        """Seconds per token of an answer that ended `at`: of a stream after its first piece, of another
+        answer its whole `seconds` shared. None where that cannot be said."""
+        tokens = self.completion_tokens
+        if not self.event_stream:
+            return seconds / tokens if tokens else None
+        if self.first_at is None or tokens is None or tokens < 2:
+            return None
+        return (at - self.first_at) / (tokens - 1)
 
 
 def _last(pattern: re.Pattern[bytes], text: bytes) -> int | None:

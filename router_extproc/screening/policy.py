@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from router_extproc.base.refusals import Uncached
 from router_extproc.screening.reading import Screening
 
 GUARD, PII = "guard", "pii"
@@ -97,15 +98,43 @@ class PiiPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Least:
+    """The least probability that counts, in (0, 1]: `default`, or by the cache key of a decision or the name
+    of a category."""
+
+    default: float = 0.5
+    overrides: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, key: str) -> float:
+        return self.overrides.get(key, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPolicy:
+    """What an answer must not hold to be kept in the cache: personal data of a type that is not `allowed`,
+    from `pii` on, and an attack, from `guard` on. None: not looked for."""
+
+    pii: Least | None = None
+    guard: Least | None = None
+    allowed: frozenset[str] = frozenset()
+
+    @property
+    def enabled(self) -> bool:
+        return self.pii is not None or self.guard is not None
+
+
+@dataclass(frozen=True, slots=True)
 class ScreeningPolicy:
-    """Both guards. `status` is the HTTP status of a block, 200 as vLLM Semantic Router answers, or 4xx.
-    `max_tokens` bounds what is read of each text; `beyond`: what becomes of a request with a longer one."""
+    """Both guards, and what they make of answers. `status` is the HTTP status of a block, 200 as vLLM
+    Semantic Router answers, or 4xx. `max_tokens` bounds what is read of each text; `beyond`: what becomes of
+    a request with a longer one, and whether an answer with one may be kept."""
 
     guard: GuardPolicy = GuardPolicy()
     pii: PiiPolicy = PiiPolicy()
     status: int = 200
     max_tokens: int = 4096
     beyond: Beyond = Beyond.SAMPLE
+    answers: AnswerPolicy = AnswerPolicy()
 
 
 def is_attack(policy: GuardPolicy, key: str, found: Screening) -> bool:
@@ -121,3 +150,25 @@ def sensitive(policy: PiiPolicy, key: str, found: Screening) -> frozenset[str]:
     if not rule.enabled:
         return frozenset()
     return frozenset(kind for kind, score in found.types.items() if score >= rule.threshold)
+
+
+def personal(policy: AnswerPolicy, key: str, found: Screening) -> frozenset[str]:
+    """The types of personal data for which an answer under the policy `key` is not kept."""
+    if policy.pii is None:
+        return frozenset()
+    least = policy.pii.of(key)
+    return frozenset(kind for kind, score in found.types.items() if score >= least) - policy.allowed
+
+
+def unfit(policy: ScreeningPolicy, key: str, found: Screening) -> Uncached | None:
+    """Why an answer under the policy `key` is not kept, None where nothing stands against it. What was found
+    is a better reason than that somebody could not look, or not at all of it."""
+    answers = policy.answers
+    if answers.guard is not None and found.attack is not None and found.attack >= answers.guard.of(key):
+        return Uncached.ATTACK
+    if personal(answers, key, found):
+        return Uncached.PERSONAL_DATA
+    silent = answers.guard is not None and (found.attack is None or GUARD in found.failed)
+    if silent or (answers.pii is not None and PII in found.failed):
+        return Uncached.UNSCREENED
+    return Uncached.UNREAD if found.skipped > 0 and policy.beyond is Beyond.REFUSE else None

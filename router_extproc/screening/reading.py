@@ -23,8 +23,8 @@ class Screening:
     """All screened texts of a request together.
 
     `attack` is the greatest of theirs, `attack_in` the text that has it (0 is the question); `types` gives
-    each type of personal data found the best score of its spans. `failed` names the guards ("guard", "pii")
-    that should have looked and could not.
+    each type of personal data found the best score of its spans, and `spans` are those of the question.
+    `failed` names the guards ("guard", "pii") that should have looked and could not.
     """
 
     attack: float | None = None
@@ -33,6 +33,7 @@ class Screening:
     read: int = 0
     skipped: int = 0
     failed: tuple[str, ...] = ()
+    spans: tuple[PiiSpan, ...] = field(default=(), repr=False)
 
     @classmethod
     def of(cls, texts: Sequence[Screened], failed: tuple[str, ...] = ()) -> "Screening":
@@ -44,4 +45,4 @@ class Screening:
             for span in text.spans:
                 types[span.type] = max(types.get(span.type, 0.0), span.score)
         read, skipped = sum(text.read for text in texts), sum(text.skipped for text in texts)
-        return cls(attack, -place, types, read, skipped, failed)
+        return cls(attack, -place, types, read, skipped, failed, texts[0].spans if texts else ())

@@ -33,6 +33,7 @@ from router_extproc.exchange.effects import (
     Question,
     Remember,
     Reply,
+    ScreenAnswer,
     Store,
     StoreAsked,
     TextsCompared,
@@ -71,12 +72,17 @@ class Exchange(Protocol):
         ...
 
 
+Landing = Callable[[Candidate | None], None]
+"""Gives those who wait for a request its answer, or None. Calling it again changes nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """What effects are run on.
 
     `fill` offers an entry to the bounded queue of cache writes, `verify` a pair of answers to that of
-    comparisons; both return at once, and False says that the queue is full. `marks` are those in force.
+    comparisons, `screen` an answer to that of those to be read before they are kept, which lands whoever
+    waits for it; all return at once, and False says that the queue is full. `marks` are those in force.
     `pool` is what was learned of the models.
     """
 
@@ -84,6 +90,7 @@ class Ports:
     store: StorePort
     fill: Callable[[Entry], bool]
     verify: Callable[[Verify], bool]
+    screen: Callable[[ScreenAnswer, Landing], bool]
     marks: Callable[[], Marks]
     flights: Flights
     telemetry: Telemetry
@@ -220,7 +227,11 @@ class _Stream:
             if self._flight is not None:
                 self._flight.land(effect.candidate)
         elif isinstance(effect, Store):
-            if not ports.fill(effect.entry):
+            keep(effect.entry, ports.fill, ports.telemetry)
+        elif isinstance(effect, ScreenAnswer):
+            land = self._hand_over()
+            if not ports.screen(effect, land):
+                land(None)
                 ports.telemetry.note(CacheSkipped(Uncached.QUEUE_FULL, storing=True))
         elif isinstance(effect, Verify):
             if not ports.verify(effect):
@@ -232,6 +243,11 @@ class _Stream:
             ports.pool.remember(effect.session, effect.model, ports.clock.now())
         elif isinstance(effect, Note):
             ports.telemetry.note(effect)
+
+    def _hand_over(self) -> Landing:
+        """Those who wait for this request are somebody else's from now on: the stream may end before."""
+        flight, self._flight = self._flight, None
+        return _nobody_waits if flight is None else flight.land
 
     def finish(self) -> None:
         """Frees those who wait, and lets the exchange note how it ended, if it did not end by itself. Nothing
@@ -266,6 +282,16 @@ async def _answer(question: Analyse | Compare | LookupExact | LookupSimilar, por
         question.partition, question.vector, question.limit, at, question.timeout
     )
     return LookupDone(candidates, ports.marks())
+
+
+def _nobody_waits(_: Candidate | None) -> None:
+    """The `Landing` of a request that leads nobody."""
+
+
+def keep(entry: Entry, fill: Callable[[Entry], bool], telemetry: Telemetry) -> None:
+    """Hand `entry` to the cache, and note it where there is no room."""
+    if not fill(entry):
+        telemetry.note(CacheSkipped(Uncached.QUEUE_FULL, storing=True))
 
 
 def _world(question: Analyse, ports: Ports) -> World:

@@ -35,6 +35,17 @@ class PairVerifier(Strict):
     veto: Annotated[float, Field(ge=0, le=1)] = 0.88
 
 
+class AnswerScreening(Strict):
+    """What keeps an answer out of the cache: personal data (`pii_enabled`) of a type that is not in
+    `pii_types_allowed`, and the marks of an attack (`jailbreak_enabled`). What counts is as for requests:
+    `threshold` of `classifier.pii_model` and `prompt_guard`, or that of the category or decision. An answer
+    that could not be read in time is not kept."""
+
+    pii_enabled: bool = False
+    pii_types_allowed: list[str] = []
+    jailbreak_enabled: bool = False
+
+
 class SemanticCache(Strict):
     """What Milvus is and how it is used stands in the file `backend_config_path`, or here in `milvus`.
 
@@ -70,6 +81,7 @@ class SemanticCache(Strict):
     stale_if_error_seconds: NonNegativeInt = 0
     verifier: PairVerifier = PairVerifier()
     verification: Verification = Verification()
+    screen_answers: AnswerScreening = AnswerScreening()
     invalidation_poll_seconds: Annotated[float, Field(ge=0.1, le=300)] = 2.0
     max_pending_writes: PositiveInt = 256
     max_pending_bytes: Annotated[int, Field(ge=65_536)] = 64 * 1024 * 1024

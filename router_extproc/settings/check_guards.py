@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from router_extproc.screening.policy import Least
 from router_extproc.screening.spans import PII_TYPES
 from router_extproc.settings.problem import Loc, Problem, Severity, nearest
 from router_extproc.settings.routing_schema import Decision
@@ -17,6 +18,7 @@ PII_OFF = (
 
 def guard_problems(settings: Settings) -> Iterator[Problem]:
     yield from _section_problems(settings)
+    yield from _answer_problems(settings)
     for name, model in settings.models.items():
         policy, loc = model.pii_policy, ("model_config", name, "pii_policy", "pii_types_allowed")
         if policy is not None and policy.allow_by_default and policy.pii_types_allowed:
@@ -37,14 +39,15 @@ def _section_problems(settings: Settings) -> Iterator[Problem]:
     """A section that is switched off by its own `enabled` may stay."""
     policy, guard, pii = compile_screening(settings), settings.prompt_guard, settings.classifier.pii_model
     off = not policy.guard.enabled and "enabled" not in guard.model_fields_set
-    for key in sorted(guard.model_fields_set) if off else ():
+    for key in sorted(guard.model_fields_set - _read_of(policy.answers.guard)) if off else ():
         yield _idle(("prompt_guard", key), GUARD_OFF)
     off = not policy.pii.enabled and pii.enabled is None
-    for key in sorted(pii.model_fields_set - {"enabled"}) if off else ():
+    for key in sorted(pii.model_fields_set - {"enabled"} - _read_of(policy.answers.pii)) if off else ():
         yield _idle(("classifier", "pii_model", key), PII_OFF)
     said = "enabled" in guard.model_fields_set or pii.enabled is not None
     if not (policy.guard.enabled or policy.pii.enabled or said):
-        for key in sorted(settings.screening.model_fields_set):
+        read = {"max_tokens", "beyond"} if policy.answers.enabled else set()
+        for key in sorted(settings.screening.model_fields_set - read):
             yield _idle(("screening", key), "no guard is on; switch one on, or remove it")
     if pii.enabled is False and not policy.pii.enabled:
         for name, model in settings.models.items():
@@ -54,6 +57,21 @@ def _section_problems(settings: Settings) -> Iterator[Problem]:
                     "denies nothing while classifier.pii_model.enabled is false",
                     Severity.WARNING,
                 )
+
+
+def _read_of(answers: Least | None) -> frozenset[str]:
+    """The keys of a guard's section that count for answers, where the guard is off for requests."""
+    return frozenset() if answers is None else frozenset({"threshold", "path", "max_tokens", "labels"})
+
+
+def _answer_problems(settings: Settings) -> Iterator[Problem]:
+    given, loc = settings.semantic_cache.screen_answers, ("semantic_cache", "screen_answers")
+    types = (*loc, "pii_types_allowed")
+    if given.pii_types_allowed and not given.pii_enabled and "pii_enabled" not in given.model_fields_set:
+        yield _idle(types, "answers are not read for personal data; set pii_enabled, or remove it")
+    elif PII_TYPES.issubset(given.pii_types_allowed):
+        yield _idle(types, "it allows every type; leave some out, or remove it and pii_enabled")
+    yield from _type_problems(given.pii_types_allowed, types)
 
 
 def _own_problems(

@@ -19,7 +19,7 @@ from router_extproc.settings.explain import problems_of
 from router_extproc.settings.milvus_schema import MilvusSettings
 from router_extproc.settings.problem import Loc, Notice, Problem, Severity
 from router_extproc.settings.schema import Settings
-from router_extproc.settings.yaml_file import placeholders, read_yaml
+from router_extproc.settings.yaml_file import parse_yaml, placeholders, read_yaml
 
 MAX_ROUNDS: Final = 20
 """Of taking out what has no effect: what is taken out may leave something else without one."""
@@ -36,10 +36,10 @@ class Loaded:
     honoured: tuple[str, ...]
 
 
-def load(path: Path) -> tuple[Settings, tuple[Notice, ...]]:
-    """The checked settings of `path`, in whatever form, and what deserves a warning. Raises ConfigError with
-    every problem found."""
-    loaded = read_settings(path)
+def load(path: Path, text: bytes | None = None) -> tuple[Settings, tuple[Notice, ...]]:
+    """The checked settings of `path`, in whatever form, and what deserves a warning; with `text`, as if that
+    stood in it. Raises ConfigError with every problem found."""
+    loaded = read_settings(path) if text is None else settle(path, parse_yaml(path, text))
     return loaded.settings, loaded.warnings
 
 

@@ -13,6 +13,7 @@ from router_extproc.settings.pool_schema import Endpoint, Model, ReasoningFamily
 from router_extproc.settings.routing_schema import (
     CustomClassifier,
     Decision,
+    EntropyReasoning,
     Selection,
     Session,
     Signals,
@@ -99,8 +100,9 @@ class Simulator(Strict):
 
 
 class Admin(Strict):
-    """`token_file`, relative to the configuration, holds the bearer token of the calls that show or change
-    the cache; it is written with a fresh token when it is not there. Without it those calls do not exist."""
+    """`token_file`, relative to the configuration, holds the bearer token of the calls that change something
+    or show the cache or the configuration; it is written with a fresh token when it is not there. Without it
+    those calls are refused, and the API listens on loopback only."""
 
     token_file: str | None = None
 
@@ -124,6 +126,7 @@ class Settings(Strict):
     default_reasoning_effort: Literal["low", "medium", "high"] = "medium"
     classifier: Classifier = Classifier()
     categories: list[Category] = []
+    entropy_reasoning: EntropyReasoning = EntropyReasoning()
     signals: Signals = Signals()
     classifiers: list[CustomClassifier] = []
     decisions: list[Decision] = []

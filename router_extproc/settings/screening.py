@@ -5,8 +5,10 @@ from typing import Any
 
 from router_extproc.screening.policy import (
     Action,
+    AnswerPolicy,
     Beyond,
     GuardPolicy,
+    Least,
     ModelPii,
     OnError,
     PiiPolicy,
@@ -23,8 +25,8 @@ from router_extproc.settings.schema import Category, Settings
 def compile_screening(settings: Settings) -> ScreeningPolicy:
     """A guard that is on nowhere has the policy of one that is not there."""
     limits = settings.screening
-    guard, pii = _guard(settings), _pii(settings)
-    if not (guard.enabled or pii.enabled):
+    guard, pii, answers = _guard(settings), _pii(settings), _answers(settings)
+    if not (guard.enabled or pii.enabled or answers.enabled):
         return ScreeningPolicy()
     return ScreeningPolicy(
         guard=guard if guard.enabled else GuardPolicy(),
@@ -32,6 +34,7 @@ def compile_screening(settings: Settings) -> ScreeningPolicy:
         status=limits.status,
         max_tokens=limits.max_tokens,
         beyond=Beyond(limits.beyond),
+        answers=answers,
     )
 
 
@@ -40,6 +43,10 @@ def screening_document(policy: ScreeningPolicy) -> dict[str, Any]:
     document = dataclasses.asdict(policy)
     for part in (*document["pii"]["models"].values(), *document["pii"]["decisions"].values()):
         part["allowed"] = sorted(part["allowed"])
+    if policy.answers.enabled:
+        document["answers"]["allowed"] = sorted(policy.answers.allowed)
+    else:
+        del document["answers"]
     return document
 
 
@@ -113,6 +120,25 @@ def _pii(settings: Settings) -> PiiPolicy:
         _denying(decisions),
         OnError(given.on_error),
     )
+
+
+def _answers(settings: Settings) -> AnswerPolicy:
+    """Nothing where there is no cache to keep answers in."""
+    given = settings.semantic_cache.screen_answers
+    if not settings.semantic_cache.enabled:
+        return AnswerPolicy()
+    return AnswerPolicy(
+        pii=_least(_pii(settings)) if given.pii_enabled else None,
+        guard=_least(_guard(settings)) if given.jailbreak_enabled else None,
+        allowed=frozenset(given.pii_types_allowed if given.pii_enabled else ()),
+    )
+
+
+def _least(policy: GuardPolicy | PiiPolicy) -> Least:
+    """Whom a guard's rule is off for has the default's threshold here too."""
+    default = policy.default.threshold
+    own = {key: rule.threshold for key, rule in policy.overrides.items() if rule.threshold != default}
+    return Least(default, own)
 
 
 def _strictness(enabled: bool | None, threshold: float | None, default: Strictness) -> Strictness:

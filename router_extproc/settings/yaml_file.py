@@ -54,6 +54,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
             text = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_yaml(path, text)
+
+
+def parse_yaml(path: Path, text: bytes) -> dict[str, Any]:
+    """The mapping in `text`, which is or may come to be in `path`. Raises ConfigError."""
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{path}: has more than {MAX_BYTES} bytes; a configuration has at most that many")
     try:

@@ -41,6 +41,7 @@ from router_extproc.exchange.events import (
     ResponseTrailers,
 )
 from router_extproc.exchange.exchange import Exchange
+from router_extproc.exchange.notes import AnswerEnded
 from router_extproc.llm.render import render_json, render_sse
 from tests.support.play import (
     AT,
@@ -67,8 +68,9 @@ ASK: list[Event] = [chat_headers(), chat_body()]
 @pytest.mark.parametrize(("content_type", "answer"), [("application/json", JSON), ("text/event-stream", SSE)])
 def test_a_complete_answer_is_stored_after_the_last_reply(content_type: str, answer: bytes) -> None:
     transcript = play([*ASK, response_headers(content_type=content_type), *pieces(answer, (7, 30))])
-    *_, reply, land, store, close = transcript.effects
+    *_, reply, ended, land, store, close = transcript.effects
     assert (reply, close) == (Reply(Phase.RESPONSE_BODY), Close())
+    assert isinstance(ended, AnswerEnded)
     assert isinstance(store, Store)
     assert land == Land(Candidate(store.entry, 1.0))
     assert store.entry.completion == COMPLETION
@@ -98,7 +100,7 @@ def test_an_upstream_cannot_speak_under_the_router_s_names(fill: bool) -> None:
 
 def test_trailers_end_an_answer_too() -> None:
     transcript = play([*ASK, response_headers(), *pieces(JSON, ends=False), ResponseTrailers()])
-    assert transcript.effects[-4] == Reply(Phase.RESPONSE_TRAILERS)
+    assert transcript.effects[-5] == Reply(Phase.RESPONSE_TRAILERS)
     assert len(transcript.stored()) == 1
 
 
@@ -258,7 +260,7 @@ def test_an_answer_whose_client_left_is_not_stored_in_either_form(content_type: 
     answer = JSON if content_type == FORMS[0] else SSE
     body = pieces(answer, (10,), ends=False)
     transcript = play([*ASK, response_headers(content_type=content_type), *body, PeerClosed()])
-    assert transcript.effects[-1] == Cancelled("Recording")
+    assert transcript.effects[-1] == Cancelled("Recording", "large")
     assert (transcript.stored(), transcript.landed()) == ([], [])
 
 
@@ -301,7 +303,9 @@ def test_an_expired_answer_stands_in_for_a_failing_model(status: str) -> None:
     told = dict(reply.headers)
     assert (told["x-vsr-cache-hit"], told["age"]) == ("stale", "16")
     assert json.loads(reply.body)["choices"][0]["message"]["content"].startswith("Four.")
-    assert transcript.only(CacheHit) == [CacheHit(HitKind.STALE, "e", 0.99, "large", 16.0, 0.0)]
+    assert transcript.only(CacheHit) == [
+        CacheHit(HitKind.STALE, "e", 0.99, "large", 16.0, 0.0, usage=COMPLETION.usage)
+    ]
     assert transcript.only(Answered) == [Answered("large", int(status), 0.0)]
     assert (transcript.landed(), transcript.stored()) == ([None], [])
     assert isinstance(transcript.replies()[-1], ImmediateReply)

@@ -26,6 +26,7 @@ from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.stages import AwaitSame
 from tests.support.play import (
     AT,
+    COMPLETION,
     PLAN,
     Ports,
     Transcript,
@@ -71,7 +72,9 @@ def test_what_the_verifier_accepts_answers() -> None:
     transcript = asked(finds(ONE), [0.8])
     assert transcript.immediate().details == "cache_semantic"
     assert transcript.only(Compare) == [Compare("Add 2 and 2.", ONE, PLAN.analysis_timeout)]
-    assert transcript.only(CacheHit) == [CacheHit(HitKind.SEMANTIC, ONE, 0.99, "large", 5.0, 0.0, 0.8)]
+    assert transcript.only(CacheHit) == [
+        CacheHit(HitKind.SEMANTIC, ONE, 0.99, "large", 5.0, 0.0, 0.8, COMPLETION.usage)
+    ]
     [landed] = transcript.landed()
     assert landed is not None
     assert landed.entry.text == ONE

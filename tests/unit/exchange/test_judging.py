@@ -61,7 +61,9 @@ def test_an_finds_exactly_answers_without_any_model() -> None:
         "x-vsr-selected-reasoning": "on",
     }
     assert not any(isinstance(effect, LookupSimilar) for effect in transcript.effects)
-    assert transcript.only(CacheHit) == [CacheHit(HitKind.EXACT, "e", 1.0, "large", 5.0, 0.0)]
+    assert transcript.only(CacheHit) == [
+        CacheHit(HitKind.EXACT, "e", 1.0, "large", 5.0, 0.0, usage=COMPLETION.usage)
+    ]
 
 
 def test_a_hit_takes_the_form_the_client_asked_for() -> None:
@@ -88,7 +90,9 @@ def test_a_store_that_leaks_is_not_believed(spoil: object) -> None:
 def test_a_paraphrase_above_the_threshold_hits() -> None:
     transcript = play([chat_headers(), chat_body()], finds_similar("Please add 2 and 2.", 0.9))
     assert transcript.immediate().details == "cache_semantic"
-    assert transcript.only(CacheHit) == [CacheHit(HitKind.SEMANTIC, "e", 0.9, "large", 5.0, 0.0)]
+    assert transcript.only(CacheHit) == [
+        CacheHit(HitKind.SEMANTIC, "e", 0.9, "large", 5.0, 0.0, usage=COMPLETION.usage)
+    ]
     assert dict(transcript.immediate().headers)["x-vsr-cache-similarity"] == "0.9000"
     [hit] = transcript.landed()
     assert hit is not None

@@ -21,6 +21,7 @@ from router_extproc.exchange.effects import (
 from router_extproc.exchange.events import Alone
 from tests.support.play import (
     AT,
+    COMPLETION,
     PLAN,
     Ports,
     chat_body,
@@ -41,7 +42,9 @@ def landing(**changes: Any) -> Ports:
 def test_a_request_takes_the_answer_of_an_identical_one() -> None:
     transcript = play([chat_headers(), chat_body()], landing())
     assert transcript.immediate().details == "cache_coalesced"
-    assert transcript.only(CacheHit) == [CacheHit(HitKind.COALESCED, "e", 1.0, "large", 5.0, 0.0)]
+    assert transcript.only(CacheHit) == [
+        CacheHit(HitKind.COALESCED, "e", 1.0, "large", 5.0, 0.0, usage=COMPLETION.usage)
+    ]
     assert transcript.only(Coalesced) == [Coalesced(Waited.ANSWERED)]
     assert transcript.only(Analyse) == []
 

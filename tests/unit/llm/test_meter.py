@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router_extproc.base.completion import Usage
 from router_extproc.llm.meter import Meter
 
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
@@ -79,3 +80,29 @@ def test_what_is_held_is_bounded() -> None:
     for _ in range(100):
         meter.feed(b"x" * 100_000)
     assert len(meter._tail) <= 4096
+
+
+def test_the_usage_is_what_the_server_counted_and_nothing_else() -> None:
+    assert metered(answer("x"), [], event_stream=False).usage == Usage(11, 7)
+    assert metered(stream(3, USAGE), [], event_stream=True).usage == Usage(11, 7)
+    assert metered(stream(3), [], event_stream=True).usage is None
+    assert metered(answer("x", {"completion_tokens": 7}), [], event_stream=False).usage is None
+
+
+def test_the_tokens_of_a_stream_share_the_time_after_the_first() -> None:
+    meter = metered(stream(5), [], event_stream=True)
+    assert meter.per_token(12.0, 3.0) is None
+    meter.first_at = 10.0
+    assert meter.per_token(12.0, 3.0) == 0.5
+
+
+def test_the_tokens_of_another_answer_share_all_of_its_time() -> None:
+    assert metered(answer("x"), [], event_stream=False).per_token(12.0, 3.5) == 0.5
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_there_is_no_time_per_token_of_less_than_two_in_a_stream_or_of_none(tokens: int) -> None:
+    meter = metered(stream(tokens), [], event_stream=True)
+    meter.first_at = 10.0
+    assert meter.per_token(12.0, 3.0) is None
+    assert metered(answer("x", None), [], event_stream=False).per_token(12.0, 3.5) is None

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from router_extproc.base.errors import ConfigError
+from router_extproc.screening.spans import PII_TYPES
 from router_extproc.settings.check import problems_in
 from router_extproc.settings.load import settle
 from router_extproc.settings.problem import Severity, path_of
@@ -48,10 +49,19 @@ def pii_model(**keys: Any) -> dict[str, Any]:
     return {"pii_model": keys}
 
 
+ANSWERS = "semantic_cache.screen_answers"
+
+
+def answers(**keys: Any) -> dict[str, Any]:
+    return {"semantic_cache": {"screen_answers": keys}}
+
+
 def test_a_type_that_is_none_is_refused_with_the_nearest() -> None:
     path = "model_config.small.pii_policy.pii_types_allowed[1]"
     found = said(Severity.ERROR, {"pii_types_allowed": ["AGE", "email_adress"]})
     assert found[path] == "'email_adress' is no type of personal data; did you mean `EMAIL_ADDRESS`?"
+    found = said(Severity.ERROR, **answers(pii_enabled=True, pii_types_allowed=["email"]))
+    assert set(found) == {f"{ANSWERS}.pii_types_allowed[0]"}
     found = said(Severity.ERROR, decisions=sums(pii_types_allowed=["NO_PII"]))
     assert found["decisions[0].pii_types_allowed[0]"].startswith(
         "'NO_PII' is no type of personal data; the types are AGE, CREDIT_CARD, DATE_TIME,"
@@ -90,6 +100,11 @@ def test_a_threshold_of_a_guard_that_nobody_switched_on_is_no_guard() -> None:
         {"classifier": pii_model(threshold=0.7), "decisions": sums(pii_types_allowed=[])},
         {"decisions": sums(pii_types_allowed=["AGE"], pii_threshold=0.8)},
         {"decisions": sums(pii_enabled=True, pii_threshold=0.8)},
+        {"prompt_guard": {"threshold": 0.8}, **answers(jailbreak_enabled=True)},
+        {"classifier": pii_model(threshold=0.7), **answers(pii_enabled=True)},
+        {"screening": {"beyond": "refuse", "max_tokens": 512}, **answers(pii_enabled=True)},
+        answers(pii_enabled=False, pii_types_allowed=["AGE"]),
+        answers(pii_enabled=True, pii_types_allowed=sorted(PII_TYPES - {"US_SSN"})),
     ],
 )
 def test_what_somebody_asks_for_and_what_is_switched_off_may_stay(keys: dict[str, Any]) -> None:
@@ -116,6 +131,19 @@ def test_what_somebody_asks_for_and_what_is_switched_off_may_stay(keys: dict[str
         ),
         ({"classifier": pii_model(on_error="block")}, "classifier.pii_model.on_error"),
         ({"screening": {"beyond": "refuse"}}, "screening.beyond"),
+        ({"screening": {"status": 403}, **answers(pii_enabled=True)}, "screening.status"),
+        ({"prompt_guard": {"threshold": 0.8}, **answers(pii_enabled=True)}, "prompt_guard.threshold"),
+        (
+            {"prompt_guard": {"on_error": "block"}, **answers(jailbreak_enabled=True)},
+            "prompt_guard.on_error",
+        ),
+        (
+            {"classifier": pii_model(threshold=0.8), **answers(jailbreak_enabled=True)},
+            "classifier.pii_model.threshold",
+        ),
+        (answers(pii_types_allowed=["AGE"]), f"{ANSWERS}.pii_types_allowed"),
+        (answers(pii_enabled=True, pii_types_allowed=sorted(PII_TYPES)), f"{ANSWERS}.pii_types_allowed"),
+        (answers(pii_enabled=True, pii_types_allowed=["AGE", "AGE"]), f"{ANSWERS}.pii_types_allowed[1]"),
     ],
 )
 def test_what_nobody_asks_for_has_no_effect(keys: dict[str, Any], path: str) -> None:

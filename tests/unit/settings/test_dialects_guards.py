@@ -32,7 +32,10 @@ def test_the_guard_and_its_overrides_keep_their_names() -> None:
     own = {"jailbreak_enabled": False, "pii_enabled": True, "pii_threshold": 0.8}
     assert document["categories"] == [MATH | own]
     said = warnings(**keys)
-    assert said["prompt_guard.model_id"] == "attacks are told by the router's own head"
+    assert said["prompt_guard.model_id"] == (
+        "attacks are told by the router's own head; for a model of yours in ONNX give its folder as "
+        "`prompt_guard.path`"
+    )
     assert said["prompt_guard.threshold"] == f"{TAKEN}`router-extproc eval guard`"
     assert said["categories[0].pii_threshold"] == f"{TAKEN}`router-extproc eval pii`"
     policy = compile_screening(settled(**keys).settings)

@@ -6,7 +6,9 @@ import pytest
 
 from router_extproc.screening.policy import (
     Action,
+    AnswerPolicy,
     Beyond,
+    Least,
     ModelPii,
     OnError,
     ScreeningPolicy,
@@ -141,3 +143,46 @@ def test_the_document_has_all_of_the_policy() -> None:
     found = screening_document(policy(far={"pii_types_allowed": ["GPE", "AGE"]}))
     assert found["pii"]["models"]["legal"] == {"allow_by_default": False, "allowed": ["AGE", "GPE"]}
     assert found.keys() == {"guard", "pii", "status", "max_tokens", "beyond"}
+
+
+def answers(**keys: Any) -> dict[str, Any]:
+    """A cache that reads answers, with these keys of `screen_answers`."""
+    return {"semantic_cache": {"screen_answers": keys}}
+
+
+def test_answers_are_read_where_it_is_asked_for_and_guards_that_are_off_stay_off() -> None:
+    found = policy(**answers(pii_enabled=True, pii_types_allowed=["GPE", "AGE"]))
+    assert found == ScreeningPolicy(answers=AnswerPolicy(pii=Least(0.5), allowed=SOME))
+    assert policy(**answers(jailbreak_enabled=True)).answers == AnswerPolicy(guard=Least(0.7))
+    assert policy(**answers()) == ScreeningPolicy()
+
+
+def test_without_a_cache_there_are_no_answers_to_read() -> None:
+    off = {"semantic_cache": {"enabled": False, "screen_answers": {"pii_enabled": True}}}
+    assert policy(**off) == ScreeningPolicy()
+
+
+def test_what_counts_in_an_answer_is_what_counts_in_a_request() -> None:
+    """Also of a guard that is off for requests; a category that has its own rule has it here too."""
+    keys: dict[str, Any] = {
+        "prompt_guard": {"threshold": 0.8},
+        "classifier": pii_model(threshold=0.6),
+        "categories": category(pii_enabled=True, pii_threshold=0.9),
+        "decisions": decision(jailbreak_enabled=True, jailbreak_threshold=0.3),
+        "screening": {"max_tokens": 512, "beyond": "refuse"},
+        **answers(pii_enabled=True, jailbreak_enabled=True),
+    }
+    found = policy(**keys)
+    assert found.answers == AnswerPolicy(
+        Least(0.6, {"math": 0.9}), Least(0.8, {"decision:sums": 0.3}), frozenset()
+    )
+    assert (found.max_tokens, found.beyond) == (512, Beyond.REFUSE)
+
+
+def test_the_document_has_what_is_read_of_answers_if_anything_is() -> None:
+    found = screening_document(policy(**answers(pii_enabled=True, pii_types_allowed=["GPE", "AGE"])))
+    assert found["answers"] == {
+        "pii": {"default": 0.5, "overrides": {}},
+        "guard": None,
+        "allowed": ["AGE", "GPE"],
+    }

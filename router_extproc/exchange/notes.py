@@ -1,0 +1,51 @@
+"""Notes that carry numbers: how long things took, how many tokens, how near a neighbour was. For telemetry.
+
+Like every note they hold no prompt, answer or credential, and no text that a client chose.
+"""
+
+from dataclasses import dataclass
+
+from router_extproc.base.completion import Usage
+from router_extproc.routing.analysis import Timings
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """A request was analysed, whatever became of it. `category` is empty when no domain was sure enough."""
+
+    category: str
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True)
+class NearestFound:
+    """The cache was asked by meaning: the cosine, in [-1, 1], of the most similar entry, None where there was
+    none. Whether it was similar enough, and the same, is another matter."""
+
+    similarity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPiece:
+    """The first piece of an answer that is an event stream passed. `seconds` since the request's first
+    message."""
+
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerEnded:
+    """A good answer came to its end, `seconds` after the request's first message; not `complete`: it lacks
+    what is at the end of every answer. `usage` is what the upstream said it was, None where it said nothing
+    that could be read. `per_token` in seconds: of a stream between its first piece and its end, of another
+    answer its whole time; None where nobody knows how many tokens there were."""
+
+    model: str
+    seconds: float
+    usage: Usage | None
+    per_token: float | None
+    complete: bool = True
+
+
+Measurement = Analysed | NearestFound | FirstPiece | AnswerEnded
