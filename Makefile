@@ -10,7 +10,7 @@ CONFIG ?= config/router.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check format bench soak protos envoy model train clean
+.PHONY: help up test check alerts format bench soak protos envoy model train clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: $(VENV)/dev.stamp ## style, types, layers and generated files
 		$(RUN) check-config $$file > /dev/null; done
 	$(RUN) render-envoy | diff - envoy.yaml
 
+alerts: ## evaluate the alert rules with Prometheus's own promtool
+	@deploy/prometheus/check.sh
+
 format: $(VENV)/dev.stamp ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -53,11 +56,13 @@ envoy: $(VENV)/run.stamp ## render envoy.yaml from the configuration
 
 train: $(VENV)/dev.stamp ## fit the heads again: make train DATA=folder
 	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
+	$(RUN) models pull
+	$(RUN) models build
 	$(BIN)/python -m training.trunk --data $(DATA)
 	$(RUN) models build
 	$(BIN)/python -m training.calibrate --data $(DATA)
-	$(BIN)/python -m training.complexity --data $(DATA)
 	$(RUN) models build
+	$(BIN)/python -m training.complexity --data $(DATA)
 	$(BIN)/python -m training.reporting --data $(DATA)
 
 clean: ## remove the virtual environment and everything the stack wrote here

@@ -12,8 +12,10 @@ from router_extproc.base.refusals import Failure
 from router_extproc.caching.entry import Entry
 from router_extproc.caching.marks import Selector
 from router_extproc.ports import PortError, Tally
-from router_extproc.server.admin import PREFIX, CacheAdmin, Facts, cache_routes
+from router_extproc.server.api.cache import PREFIX, CacheAdmin, Facts, cache_routes
+from router_extproc.server.api.dispatch import served
 from router_extproc.server.http import serve_api
+from router_extproc.server.replies import STATUS, Code
 from router_extproc.stores.marks import MarkBook
 from router_extproc.stores.memory import MemoryStore
 from tests.support.backends import new_front
@@ -97,7 +99,7 @@ class Cache:
 async def serving(cache: Cache, port: int | None = None) -> AsyncIterator[str]:
     """The address of an API over `cache`, for bearers of TOKEN."""
     port = free_port() if port is None else port
-    server = await serve_api("127.0.0.1", port, {}, cache_routes(cache.admin, TOKEN))
+    server = await serve_api("127.0.0.1", port, served(cache_routes(cache.admin), TOKEN))
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -115,9 +117,10 @@ class Reply:
 
     @property
     def error(self) -> str:
-        """The message, of an answer in OpenAI's form."""
+        """The message of an error."""
         error = self.json()["error"]
-        assert error.keys() == {"message", "type", "param", "code"}
+        assert error.keys() == {"code", "message", "timestamp"}
+        assert STATUS[Code(error["code"])] == self.status
         return str(error["message"])
 
 
@@ -128,6 +131,10 @@ class Client:
     session: aiohttp.ClientSession
 
     async def call(self, method: str, path: str, *, headers: Any = BEARER, **more: Any) -> Reply:
+        """A body without a type gets the one that the call takes."""
+        if "data" in more and isinstance(headers, dict):
+            kind = "application/x-ndjson" if path == "/import" else "application/json"
+            headers = {"content-type": kind, **headers}
         async with self.session.request(method, self.url + PREFIX + path, headers=headers, **more) as reply:
             return Reply(reply.status, reply.headers, await reply.read())
 

@@ -84,6 +84,7 @@ class Crowd:
             store=store or FakeStore(),
             fill=self._keep,
             verify=lambda _: True,
+            screen=lambda asked, land: True,
             marks=Marks,
             flights=self.flights,
             telemetry=self.telemetry,

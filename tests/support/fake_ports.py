@@ -12,6 +12,7 @@ def fake_ports(telemetry: RecordingTelemetry) -> Ports:
         store=FakeStore(),
         fill=lambda _: True,
         verify=lambda _: True,
+        screen=lambda asked, land: True,
         marks=Marks,
         flights=Flights(),
         telemetry=telemetry,

@@ -2,7 +2,7 @@
 simulated pool, or before one scripted upstream that stands for every model."""
 
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +113,8 @@ def prepare(folder: Path, changes: Mapping[str, Any], upstream_port: int | None 
     document = shipped_document()
     document["semantic_cache"] |= {"backend_type": "memory"}
     del document["semantic_cache"]["backend_config_path"]
-    document |= changes
+    cache = document["semantic_cache"] | changes.get("semantic_cache", {})
+    document |= {**changes, "semantic_cache": cache}
     if upstream_port is not None:
         for endpoint in document["vllm_endpoints"]:
             endpoint["port"] = upstream_port
@@ -124,16 +125,21 @@ def prepare(folder: Path, changes: Mapping[str, Any], upstream_port: int | None 
 
 @asynccontextmanager
 async def routed(
-    folder: Path, changes: Mapping[str, Any], *, simulated: bool = False
+    folder: Path,
+    changes: Mapping[str, Any],
+    *,
+    simulated: bool = False,
+    changed: Callable[[Mind], Mind] = lambda mind: mind,
 ) -> AsyncIterator[RoutedPool]:
-    """Envoy, the router and its pool, for the shipped configuration with `changes`."""
+    """Envoy, the router and its pool, for the shipped configuration with `changes`, in which keys of the
+    cache are beside the shipped ones. `changed` puts something else in place of one of the models."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         upstream = None if simulated else await enter(ScriptedUpstream(otherwise=completed))
         configuration = prepare(folder, changes, upstream.port if upstream else None)
         if simulated:
             await enter(Pool(simulated_models(configuration)))
-        await enter(running(configuration, Mind.load(real_bundle(), configuration)))
+        await enter(running(configuration, changed(Mind.load(real_bundle(), configuration))))
         envoy = await enter(EnvoyProcess(topology_of(configuration)))
         session = await enter(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20)))
         yield RoutedPool(envoy, upstream, session, configuration)

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from router_extproc.base.refusals import Guarded
-from router_extproc.exchange.effects import CacheMiss, Note, RequestGuarded
+from router_extproc.base.refusals import Guarded, Uncached
+from router_extproc.exchange.effects import AnswerScreened, CacheMiss, Note, RequestGuarded
 from router_extproc.telemetry.audit import LOGGER, Audited
 
 
@@ -39,8 +39,20 @@ def test_what_a_guard_did_is_recorded_in_one_line(caplog: pytest.LogCaptureFixtu
 def test_what_passed_and_what_is_no_guard_s_is_only_passed_on(caplog: pytest.LogCaptureFixture) -> None:
     kept = Notes()
     passed = RequestGuarded("guard", Guarded.PASSED, "", "large", "r1", score=0.1)
+    stored = AnswerScreened(None, "", "large", "e1", "t1", score=0.1)
     with caplog.at_level(logging.INFO, LOGGER):
-        for note in (passed, CacheMiss()):
+        for note in (passed, CacheMiss(), stored):
             Audited(kept).note(note)
     assert caplog.messages == []
-    assert kept.notes == [passed, CacheMiss()]
+    assert kept.notes == [passed, CacheMiss(), stored]
+
+
+def test_an_answer_that_is_not_kept_is_recorded_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    types = frozenset({"US_SSN", "PERSON"})
+    note = AnswerScreened(Uncached.PERSONAL_DATA, "decision:my bills", "local", "e1", "t1", 0.25, types, 7)
+    with caplog.at_level(logging.INFO, LOGGER):
+        Audited(Notes()).note(note)
+    assert caplog.messages == [
+        "answer=not_kept reason=personal_data key='decision:my bills' model='local' score=0.250 "
+        "types=PERSON,US_SSN skipped_tokens=7 tenant=t1 reference=e1"
+    ]
