@@ -48,6 +48,7 @@ async def main(port: int) -> None:
         store=MemoryStore(1, 1, 65_536, "fifo"),
         fill=lambda entry: True,
         verify=lambda verify: True,
+        screen=lambda asked, land: True,
         marks=Marks,
         flights=Flights(),
         telemetry=Metrics(),

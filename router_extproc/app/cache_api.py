@@ -17,7 +17,10 @@ from router_extproc.app.configuration import load, reachable
 from router_extproc.app.terminal import printable
 from router_extproc.app.token import is_word, read_token, token_path
 from router_extproc.base.errors import OperatorError
-from router_extproc.server.admin import PREFIX
+from router_extproc.server.api.cache import PREFIX
+from router_extproc.server.api.route import JSON
+from router_extproc.server.replies import Code
+from router_extproc.server.transfer import NDJSON
 from router_extproc.settings.schema import Settings
 
 TOKEN_VARIABLE = "ROUTER_EXTPROC_TOKEN"  # noqa: S105 - a variable's name
@@ -56,7 +59,7 @@ class Api:
         path = token_path(config, settings)
         if path is None:
             raise OperatorError(
-                f"{config}: admin.token_file: is not set, so the router has no calls for its cache; "
+                f"{config}: admin.token_file: is not set, so the router refuses calls about its cache; "
                 "set it and restart the router"
             )
         token = read_token(path)
@@ -100,6 +103,8 @@ class Api:
         """A successful answer, its body not yet read. Whatever goes wrong before or in the `async with` is an
         OperatorError."""
         headers = {"authorization": f"Bearer {self.token}"}
+        if body is not None:
+            headers["content-type"] = JSON if isinstance(body, bytes) else NDJSON
         try:
             async with (
                 aiohttp.ClientSession(timeout=limits) as session,
@@ -138,7 +143,7 @@ class Api:
                 f"{self.address}: the router refuses the token of {self.source}; it read its own when it "
                 f"started: restart it, or set {TOKEN_VARIABLE} to the token it has"
             )
-        if response.status == 404 and error.get("param") != "id":
+        if response.status == 404 and error.get("code") != Code.ENTRY_NOT_FOUND:
             return OperatorError(
                 f"{self.address}: this router has no calls for its cache; set admin.token_file in "
                 f"{self.config} and restart it"

@@ -38,7 +38,7 @@ PURGE_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """Implements `server.admin.Marker`: counted marks that live as long as anything they may cover."""
+    """Implements `server.api.cache.Marker`: counted marks that live as long as anything they may cover."""
 
     book: MarkBook
     life: float

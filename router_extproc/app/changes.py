@@ -14,7 +14,9 @@ from router_extproc.encoder.loading import Heads
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.server.pool import Pool
 from router_extproc.settings.compile import feedback_of
+from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.metrics import Metrics
+from router_extproc.telemetry.spending import Price
 
 
 class Changes:
@@ -48,7 +50,8 @@ class Changes:
 
     def _in_force(self, generation: Generation) -> None:
         self._number = generation.number
-        self._metrics.generation(generation.number)
+        prices = prices_of(generation.configuration.settings)
+        self._metrics.configure(generation.number, generation.plan.generation, prices)
 
     def _configure(self, configuration: Configuration) -> None:
         settings = configuration.settings
@@ -82,3 +85,14 @@ class Changes:
     def _leave_old_heads(self, number: int, heads: Heads) -> None:
         if self._number == number:
             self._analyst.replace_heads(heads.on_vector, heads.on_text)
+
+
+def prices_of(settings: Settings) -> dict[str, Price | None]:
+    """Of every model of the pool, None where the configuration has no price."""
+    prices: dict[str, Price | None] = {}
+    for name, model in settings.models.items():
+        given = model.pricing
+        prices[name] = (
+            None if given is None else Price(given.currency, given.prompt_per_1m, given.completion_per_1m)
+        )
+    return prices

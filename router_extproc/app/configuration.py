@@ -58,9 +58,10 @@ class Configuration:
     warnings: tuple[Notice, ...] = field(default=(), compare=False)
 
 
-def load(path: Path) -> Configuration:
-    """Read and check `path` and the files it names. Raises ConfigError."""
-    settings, warnings = settings_of(path)
+def load(path: Path, text: bytes | None = None) -> Configuration:
+    """Read and check `path` and the files it names; with `text`, as if that stood in `path`. Raises
+    ConfigError."""
+    settings, warnings = settings_of(path, text)
     cache, tools = settings.semantic_cache, tools_of(path, settings)
     if cache.enabled and cache.milvus is not None:
         return Configuration(path, settings, cache.milvus, path, tools, warnings)

@@ -6,10 +6,12 @@ from math import isfinite
 from pathlib import Path
 
 from router_extproc.app.configuration import load
+from router_extproc.app.mind import classifiers_of
 from router_extproc.app.models import find_bundle
 from router_extproc.app.parallel import on_all_cores
 from router_extproc.base.errors import OperatorError
-from router_extproc.encoder.complexity import COMPLEXITY_WEIGHTS, STRONG, load_complexity
+from router_extproc.encoder.complexity import STRONG
+from router_extproc.encoder.loading import COMPLEXITY, Base, load_heads
 from router_extproc.encoder.session import Options, open_encoder
 from router_extproc.evaluation.routing import Prices, Threshold, evaluate_routing
 from router_extproc.evaluation.rows import RoutingRow, read_routing_rows
@@ -28,7 +30,8 @@ def evaluate_routes(
 ) -> int:
     """Print the report on `file`. Raises OperatorError. `weak` and `strong` are models of the
     configuration, as which the two of the outcomes are priced; `price_ratio` stands in for their prices."""
-    settings = load(config).settings
+    configuration = load(config)
+    settings = configuration.settings
     prices = prices_of(settings, weak, strong, price_ratio)
     rows = read_routing_rows(file)
     gap = sum(row.strong_ok for row in rows) - sum(row.weak_ok for row in rows)
@@ -38,11 +41,17 @@ def evaluate_routes(
             f"{sum(row.weak_ok for row in rows)}: there is no gap to recover; check which model is which"
         )
     bundle = find_bundle(settings)
-    head = load_complexity(COMPLEXITY_WEIGHTS, bundle.base_revision, bundle.dimension)
     encoder = open_encoder(bundle, Options(max_tokens=settings.encoder.max_tokens))
+    base = Base(bundle.base_revision, bundle.dimension, encoder.encode_many)
+    # A classifier with `use_as_complexity` is asked in the shipped head's place.
+    heads = load_heads({COMPLEXITY}, classifiers_of(configuration), base)
+    on_text = heads.on_text.get(COMPLEXITY)
 
     def strong_share(row: RoutingRow) -> float:
-        return head.probabilities(encoder.run(encoder.tokenise(row.text)).states)[STRONG]
+        if on_text is not None:
+            return on_text.probabilities(row.text)[STRONG]
+        states = encoder.run(encoder.tokenise(row.text)).states
+        return heads.on_vector[COMPLEXITY].probabilities(states)[STRONG]
 
     report = evaluate_routing(
         [row.weak_ok for row in rows],

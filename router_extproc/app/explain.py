@@ -143,6 +143,7 @@ def as_text(document: Mapping[str, Any]) -> str:
         _line("model", _model(document)),
         _line("because", f"{WHY[document['rule']].format(**document)} ({document['rule']})"),
         *_block("domains", _domains(document["probabilities"])),
+        *_block("thinking", _thinking(document["trace"]["uncertainty"])),
         *_traced(document["trace"]),
         *_request(document),
         *_block("guards", _guards(document["guards"])),
@@ -196,6 +197,17 @@ def _domains(shares: Mapping[str, float]) -> list[str]:
     ranked = list(shares.items())[:SHOWN]
     width = max((len(name) for name, _ in ranked), default=0)
     return [f"{name:{width}}  {share:6.1%}  {'#' * round(share * 40)}" for name, share in ranked]
+
+
+def _thinking(doubt: Mapping[str, Any] | None) -> Iterator[str]:
+    if doubt is None:
+        return
+    yield (
+        f"uncertainty {doubt['level']} ({doubt['normalised']:.2f} of the most), "
+        f"{doubt['share']:.1%} for categories that think"
+    )
+    used = "applied" if doubt["applied"] else "not applied: the model has a setting, or cannot be switched"
+    yield f"{'on' if doubt['reasoning'] else 'off'}: {doubt['reason']}; {used}"
 
 
 def _traced(trace: Mapping[str, Any]) -> Iterator[str]:

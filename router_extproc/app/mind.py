@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,37 +11,49 @@ from numpy.typing import NDArray
 
 from router_extproc.app.configuration import Configuration
 from router_extproc.base.digest import digest
-from router_extproc.base.errors import OperatorError
+from router_extproc.base.errors import ConfigError, OperatorError
 from router_extproc.encoder.bundle import Bundle
 from router_extproc.encoder.classifier import ClassifierOptions
 from router_extproc.encoder.cpu import available_threads
+from router_extproc.encoder.guards import (
+    GuardModel,
+    GuardModels,
+    TrunkAttacks,
+    TrunkTagger,
+    open_attacks,
+    open_tagger,
+)
 from router_extproc.encoder.heads import GUARD_WEIGHTS, load_head
 from router_extproc.encoder.judging import judged
-from router_extproc.encoder.loading import Base, ByExamples, ByModel, Heads, load_heads
+from router_extproc.encoder.loading import COMPLEXITY, Base, ByExamples, ByModel, Heads, load_heads
 from router_extproc.encoder.screener import Screener
 from router_extproc.encoder.session import Options, SentenceEncoder, open_encoder
 from router_extproc.encoder.verifier import CrossEncoder, open_verifier
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.analysis import Analysis
-from router_extproc.routing.compiled import DOMAIN
+from router_extproc.routing.compiled import DOMAIN, RoutingPolicy
+from router_extproc.routing.signals import LabelSignal
 from router_extproc.routing.tools import ToolBox
 from router_extproc.screening.reading import Screened
 from router_extproc.settings.compile import compile_snapshot
+from router_extproc.settings.guard_schema import PiiModel, PromptGuard
 from router_extproc.settings.routing import compile_routing, domain_head
 from router_extproc.settings.routing_schema import CustomClassifier
 from router_extproc.settings.schema import Settings
+from router_extproc.settings.screening import compile_screening
 
 
 @dataclass(frozen=True, slots=True)
 class Mind:
     """Loaded and tested. `revision` is that of the encoder's weights; `verifier` is None where the cache has
-    none."""
+    none. `guards` are the user's own models in the screener."""
 
     revision: str
     encoder: SentenceEncoder
     verifier: CrossEncoder | None
     heads: Heads
     screener: Screener
+    guards: GuardModels = field(default_factory=GuardModels)
 
     @classmethod
     def load(cls, bundle: Bundle, configuration: Configuration) -> "Mind":
@@ -51,19 +63,26 @@ class Mind:
         threads = settings.encoder.threads or max(1, available_threads() // 2)
         encoder = open_encoder(bundle, Options(threads=threads, max_tokens=settings.encoder.max_tokens))
         verifier = open_verifier(bundle, threads) if settings.semantic_cache.verifier.enabled else None
+        guards = guard_models(configuration)
         guard = load_head(GUARD_WEIGHTS, bundle.base_revision, bundle.dimension)
-        screener = Screener(encoder, guard, bundle.types, settings.screening.max_tokens)
-        return cls(bundle.base_revision, encoder, verifier, Heads({}, {}), screener).prepared(configuration)
+        attacks = open_attacks(guards.attacks, threads) if guards.attacks else TrunkAttacks(guard)
+        tagger = open_tagger(guards.pii, threads) if guards.pii else TrunkTagger(bundle.types)
+        screener = Screener(encoder, attacks, tagger, settings.screening.max_tokens)
+        mind = cls(bundle.base_revision, encoder, verifier, Heads({}, {}), screener, guards)
+        return mind.prepared(configuration)
 
     def prepared(self, configuration: Configuration) -> "Mind":
-        """The same encoder with the heads that `configuration` needs. Blocks; raises OperatorError."""
+        """The same encoder and guards with the heads that `configuration` needs. Blocks; raises
+        OperatorError, also where it asks for other models of the guards."""
         settings = configuration.settings
+        check_guards(configuration, self.guards)
         routing = compile_routing(settings, self.embed)
         # The domain is reported, and measured, even where nothing is decided by it.
         needs = routing.needs.heads | {domain_head(settings), DOMAIN}
-        classifiers = [_classifier(each, configuration.path.parent) for each in settings.classifiers]
         base = Base(self.revision, self.encoder.dimension, self.embed)
-        return replace(self, heads=load_heads(needs, classifiers, base))
+        heads = load_heads(needs, classifiers_of(configuration), base)
+        check_domain(configuration, routing, heads)
+        return replace(self, heads=heads)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return self.encoder.encode_many(texts)
@@ -121,8 +140,75 @@ class Mind:
         )
 
 
+def classifiers_of(configuration: Configuration) -> list[ByExamples | ByModel]:
+    """Those of the user's own. One that stands in for the complexity head is there under that name too."""
+    found: list[ByExamples | ByModel] = []
+    for given in configuration.settings.classifiers:
+        found.append(_classifier(given, configuration.path.parent))
+        if given.use_as_complexity:
+            found.append(replace(found[-1], name=COMPLEXITY))
+    return found
+
+
+def guard_models(configuration: Configuration) -> GuardModels:
+    """The models that the guards which are on bring with them: of one that is off, none is loaded."""
+    settings, folder = configuration.settings, configuration.path.parent
+    attacks, pii = _looking(settings)
+    return GuardModels(
+        attacks=_guard_model(settings.prompt_guard, folder) if attacks else None,
+        pii=_guard_model(settings.classifier.pii_model, folder) if pii else None,
+    )
+
+
+def check_guards(configuration: Configuration, loaded: GuardModels) -> None:
+    """Raises ConfigError where a guard that is on asks for another model than was loaded."""
+    wanted = guard_models(configuration)
+    attacks, pii = _looking(configuration.settings)
+    changed = ["prompt_guard"] if attacks and wanted.attacks != loaded.attacks else []
+    if pii and wanted.pii != loaded.pii:
+        changed.append("classifier.pii_model")
+    if changed:
+        keys = ", ".join(
+            f"{section}.{key}" for section in changed for key in ("path", "max_tokens", "labels")
+        )
+        raise ConfigError(
+            f"{configuration.path}: {keys}: read at start only, as is the model of a guard that was off; "
+            "restart the router, or set them back and the other changes are taken over"
+        )
+
+
+def check_domain(configuration: Configuration, routing: RoutingPolicy, heads: Heads) -> None:
+    """Raises ConfigError where a model stands in for the domain head and says nothing of what is asked."""
+    model = heads.on_text.get(routing.domain)
+    asked = set(routing.categories)
+    for signal in routing.signals.values():
+        if isinstance(signal, LabelSignal) and signal.head == routing.domain:
+            asked |= set(signal.labels)
+    if model is not None and asked and asked.isdisjoint(model.labels):
+        raise ConfigError(
+            f"{configuration.path}: classifiers: the labels of {routing.domain!r} "
+            f"({', '.join(model.labels)}) are none of the categories and domains that are asked for "
+            f"({', '.join(sorted(asked))}); map them with its `labels`"
+        )
+
+
+def _looking(settings: Settings) -> tuple[bool, bool]:
+    """Whether anybody looks for attacks, and for personal data: in requests, or in answers to be kept."""
+    policy = compile_screening(settings)
+    return (
+        policy.guard.enabled or policy.answers.guard is not None,
+        policy.pii.enabled or policy.answers.pii is not None,
+    )
+
+
+def _guard_model(given: PromptGuard | PiiModel, folder: Path) -> GuardModel | None:
+    if given.path is None:
+        return None
+    return GuardModel((folder / given.path).resolve(), given.max_tokens, dict(given.labels))
+
+
 def _classifier(given: CustomClassifier, folder: Path) -> ByExamples | ByModel:
     if given.path is None:
         return ByExamples(given.name, {each.name: each.examples for each in given.classes})
-    options = ClassifierOptions(max_tokens=given.max_tokens)
+    options = ClassifierOptions(max_tokens=given.max_tokens, labels=dict(given.labels))
     return ByModel(given.name, (folder / given.path).resolve(), options)

@@ -9,10 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
-
 from router_extproc.app.caching import Cache, open_cache
 from router_extproc.app.changes import Changes
+from router_extproc.app.config_file import LiveConfig
 from router_extproc.app.configuration import (
     Configuration,
     place,
@@ -22,16 +21,27 @@ from router_extproc.app.configuration import (
 )
 from router_extproc.app.mind import Mind
 from router_extproc.app.reload import Generation, Generations, Proxy, watch
-from router_extproc.app.token import admin_token
+from router_extproc.app.token import admin_token, api_host
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
-from router_extproc.server.admin import CacheAdmin, Facts, cache_routes
-from router_extproc.server.decisions import decision_routes
+from router_extproc.server.answers import AnswerScreener
+from router_extproc.server.api.cache import CacheAdmin, Facts, cache_routes
+from router_extproc.server.api.classify import classify_routes
+from router_extproc.server.api.config import config_routes
+from router_extproc.server.api.decisions import decision_routes
+from router_extproc.server.api.dispatch import served
+from router_extproc.server.api.info import info_routes
+from router_extproc.server.api.reading import Reader
+from router_extproc.server.api.route import Route
+from router_extproc.server.api.status import Check, status_routes
+from router_extproc.server.api.table import complete
+from router_extproc.server.api.vectors import vector_routes
 from router_extproc.server.driver import Ports, log_bug
 from router_extproc.server.flights import Flights
-from router_extproc.server.http import Check, probe, serve_api, serve_metrics
+from router_extproc.server.http import probe, serve_api, serve_metrics
+from router_extproc.server.lag import watch_lag
 from router_extproc.server.listener import Listener
 from router_extproc.server.pool import Pool
 from router_extproc.server.servicer import Servicer
@@ -96,16 +106,30 @@ async def running(
             ports,
             settings.limits.max_streams,
         )
-        metrics.streams.set_function(lambda: servicer.streams)
+        metrics.watch(
+            streams=lambda: servicer.streams,
+            waiting=lambda: analyst.pending,
+            conditions=lambda: pool.conditions(clock.now()),
+        )
         listener = Listener(place(settings.listeners.ext_proc), servicer, settings.limits.max_body_bytes)
         await listener.start()
         stack.push_async_callback(listener.stop, GRACE_SECONDS)
-        routes = [
-            *_cache_routes(configuration, plan, mind.encoder, cache, metrics, clock),
-            *decision_routes(lambda: generations.current.plan, analyst, pool, clock),
-        ]
-        await _serve_http(stack, settings, servicer, metrics, routes, generations)
+        reader = Reader(analyst, lambda: generations.current.plan, pool, clock)
+        routes = complete(
+            (
+                *status_routes({"envoy": _through_envoy(settings, servicer)}, generations.as_json),
+                *classify_routes(reader, metrics),
+                *vector_routes(reader, mind.encoder.dimension),
+                *decision_routes(reader, pool, clock),
+                *info_routes(reader, clock),
+                *config_routes(LiveConfig(generations)),
+                *cache_routes(_cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)),
+            )
+        )
+        await _serve_http(stack, configuration, metrics, routes)
         stack.push_async_callback(_stop_watching, _watching(generations))
+        lag = asyncio.create_task(watch_lag(metrics.lagged), name="event-loop-lag")
+        stack.push_async_callback(_stop_watching, lag)
         await listener.serving(True)
         log.info("serving generation %s with encoder %s", plan.generation, plan.encoder)
         yield listener
@@ -121,6 +145,7 @@ async def _analyst(stack: AsyncExitStack, mind: Mind, metrics: Metrics) -> Batch
         screener=mind.screener,
         verifier=mind.verifier,
         on_head_failure=HeadFailures(metrics),
+        on_batch=metrics.batch,
     )
     await analyst.start()
     stack.push_async_callback(analyst.close)
@@ -135,17 +160,21 @@ def _ports(
     metrics: Metrics,
     clock: SystemClock,
 ) -> Ports:
-    """What exchanges run on. The comparisons of answers end when `stack` is left."""
+    """What exchanges run on. Comparisons and screenings of answers end when `stack` is left."""
+    telemetry = Audited(metrics)
     verifier = Verifier(analyst, metrics)
     stack.push_async_callback(verifier.close)
+    screener = AnswerScreener(analyst, cache.fill, telemetry, clock)
+    stack.push_async_callback(screener.close)
     return Ports(
         analyst=analyst,
         store=cache.store,
         fill=cache.fill,
         verify=verifier.offer,
+        screen=screener.offer,
         marks=lambda: cache.marks.current,
         flights=Flights(),
-        telemetry=Audited(metrics),
+        telemetry=telemetry,
         clock=clock,
         pool=pool,
     )
@@ -167,20 +196,19 @@ async def _stop_watching(task: asyncio.Task[None]) -> None:
     await asyncio.wait({task})
 
 
-def _cache_routes(
+def _cache_admin(
     configuration: Configuration,
     plan: Snapshot,
     encoder: SentenceEncoder,
     cache: Cache,
     metrics: Metrics,
     clock: SystemClock,
-) -> Sequence[web.RouteDef]:
-    """The calls that show or change the cache. None without a token."""
+) -> CacheAdmin | None:
+    """What the calls about the cache work on; None without a cache."""
     settings = configuration.settings
-    token = admin_token(configuration.path, settings)
-    if token is None or not plan.cache.enabled:
-        return ()
-    admin = CacheAdmin(
+    if not plan.cache.enabled:
+        return None
+    return CacheAdmin(
         catalogue=cache.store,
         marker=cache.marker,
         store=cache.store,
@@ -197,21 +225,24 @@ def _cache_routes(
         counters=metrics.cache.counts,
         revokes=lambda entry: cache.marks.current.revokes(entry),
     )
-    return cache_routes(admin, token)
 
 
 async def _serve_http(
-    stack: AsyncExitStack,
-    settings: Settings,
-    servicer: Servicer,
-    metrics: Metrics,
-    routes: Sequence[web.RouteDef],
-    generations: Generations,
+    stack: AsyncExitStack, configuration: Configuration, metrics: Metrics, routes: Sequence[Route]
 ) -> None:
-    """Health, readiness, metrics, and `routes` beside them."""
+    """The API and the metrics."""
+    settings = configuration.settings
     api, exposed = settings.listeners.api, settings.listeners.metrics
-    checks = {"envoy": _through_envoy(settings, servicer)}
-    server = await serve_api(api.address, api.port, checks, routes, generations.as_json)
+    token = admin_token(configuration.path, settings)
+    host = api_host(api.address, guarded=token is not None)
+    if host != api.address:
+        log.warning(
+            "%s: listeners.api.address: %s is not opened without a token, %s is; set admin.token_file",
+            configuration.path,
+            api.address,
+            host,
+        )
+    server = await serve_api(host, api.port, served(routes, token))
     stack.push_async_callback(server.stop)
     server = await serve_metrics(exposed.address, exposed.port, metrics.exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)

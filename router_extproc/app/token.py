@@ -1,14 +1,19 @@
-"""The token that guards the calls which show or change the cache: a file that only its owner may read."""
+"""The token that guards the calls which change something, or show the cache or the configuration: a file
+that only its owner may read."""
 
+import ipaddress
 import logging
 import os
 import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.schema import Settings
+
+LOOPBACK = MappingProxyType({4: "127.0.0.1", 6: "::1"})
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +35,9 @@ def admin_token(config: Path, settings: Settings) -> str | None:
         return read_token(path) or _create(path)
     except OSError as error:
         log.warning(
-            "%s: cannot be written (%s), so the calls that show or change the cache do not exist; "
-            "set admin.token_file to a file in a folder that the router may write, or put a token there",
+            "%s: cannot be written (%s), so the calls that need the token are refused and the API "
+            "listens on loopback; set admin.token_file to a file in a folder that the router may write, or "
+            "put a token there",
             path,
             error.strerror or error,
         )
@@ -42,6 +48,18 @@ def token_path(config: Path, settings: Settings) -> Path | None:
     """Where the token is, by the configuration in the file `config`."""
     named = settings.admin.token_file
     return None if named is None else config.parent / named
+
+
+def api_host(address: str, *, guarded: bool) -> str:
+    """Where the HTTP API listens: on `address`, or where no token guards it on loopback only, so that nobody
+    on the network reads what it tells."""
+    if guarded or address == "localhost":
+        return address
+    try:
+        given = ipaddress.ip_address(address)
+    except ValueError:
+        return LOOPBACK[4]
+    return address if given.is_loopback else LOOPBACK[given.version]
 
 
 def read_token(path: Path) -> str | None:

@@ -8,9 +8,8 @@ import hmac
 from collections.abc import Sequence
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from router_extproc.server.replies import error_reply
+from router_extproc.server.replies import Code, error_reply
 
 CHALLENGE = 'Bearer realm="router-extproc"'
 
@@ -26,18 +25,19 @@ def holds(values: Sequence[str], token: str) -> bool:
     return hmac.compare_digest(presented, token.encode()) and scheme.lower() == "bearer"
 
 
-def guarded(handler: Handler, token: str) -> Handler:
-    """`handler`, for requests with `token` only; the others get a 401 and their body is not read."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if not holds(request.headers.getall("authorization", ()), token):
-            reply = error_reply(
-                401,
-                "a valid `Authorization: Bearer TOKEN` is required; the token is in admin.token_file",
-                code="invalid_token",
-            )
-            reply.headers["WWW-Authenticate"] = CHALLENGE
-            return reply
-        return await handler(request)
-
-    return answer
+def barred(request: web.Request, token: str | None) -> web.Response | None:
+    """The refusal of a request that does not hold `token`, None for one that does. Without a token nobody is
+    let in. The body is not read."""
+    if token is None:
+        return error_reply(
+            Code.TOKEN_NOT_CONFIGURED,
+            "this call needs a token, and this router has none; set admin.token_file and restart it",
+        )
+    if holds(request.headers.getall("authorization", ()), token):
+        return None
+    reply = error_reply(
+        Code.UNAUTHORIZED,
+        "a valid `Authorization: Bearer TOKEN` is required; the token is in admin.token_file",
+    )
+    reply.headers["WWW-Authenticate"] = CHALLENGE
+    return reply

@@ -1,18 +1,15 @@
-"""The HTTP API (health, readiness and the routes it is given) and the metrics endpoint. Knows nothing of
-exchanges, nor of what the routes do."""
+"""Where the HTTP API and the metrics are served. Knows nothing of exchanges, nor of what the routes do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import aiohttp
 from aiohttp import web
 
 from router_extproc.base.errors import PortTakenError
-from router_extproc.server.replies import errors_as_json, json_reply
-
-MAX_BODY_BYTES = 64 * 1024
-"""Of a request that is read as a whole; who reads one piece by piece has a bound of its own."""
+from router_extproc.server.api.status import Check
+from router_extproc.server.replies import errors_as_json
 
 LINGER_SECONDS = 2.0
 """How long a body that nobody wants is read on, so that its sender sees the answer."""
@@ -23,9 +20,6 @@ health and metrics, and not the router from the sockets that requests need."""
 
 STOP_SECONDS = 5.0
 """How long a stop waits for answers under way; an export may take minutes."""
-
-Check = Callable[[], Awaitable[bool]]
-"""One condition of readiness. Bounded in time by whoever makes it; must not raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +41,9 @@ class _TooMany(asyncio.Protocol):
         transport.close()
 
 
-async def serve_api(
-    host: str,
-    port: int,
-    checks: Mapping[str, Check],
-    routes: Sequence[web.RouteDef] = (),
-    configuration: Callable[[], Mapping[str, object]] = dict,
-) -> HttpServer:
-    """`GET /health`: 200 while the process runs. `GET /ready`: 200 when every check holds, else 503;
-    the body names each check, and says which `configuration` is served with. `routes` are served beside
-    them. Raises PortTakenError."""
-
-    async def health(_: web.Request) -> web.Response:
-        return json_reply({"status": "healthy", "service": "router-extproc"})
-
-    async def ready(_: web.Request) -> web.Response:
-        results = await asyncio.gather(*(check() for check in checks.values()))
-        named = dict(zip(checks, results, strict=True))
-        ok = all(results)
-        body = {"status": "ready" if ok else "not ready", "checks": named, "configuration": configuration()}
-        return json_reply(body, 200 if ok else 503)
-
-    own = (web.get("/health", health), web.get("/ready", ready))
-    return await _serve(host, port, (*own, *routes), "listeners.api")
+async def serve_api(host: str, port: int, routes: Sequence[web.RouteDef]) -> HttpServer:
+    """The HTTP API. Raises PortTakenError."""
+    return await _serve(host, port, routes, "listeners.api")
 
 
 async def serve_metrics(
@@ -98,7 +72,7 @@ def probe(url: str, timeout: float) -> Check:
 
 
 async def _serve(host: str, port: int, routes: Sequence[web.RouteDef], key: str) -> HttpServer:
-    application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[errors_as_json])
+    application = web.Application(middlewares=[errors_as_json])
     application.add_routes(routes)
     # Bodies stay as they came: a small compressed one may be a very large one.
     runner = web.AppRunner(

@@ -15,7 +15,7 @@ from router_extproc.base.refusals import Failure
 from router_extproc.caching.entry import Entry
 from router_extproc.ports import Catalogue, Clock, PortError
 from router_extproc.server.exported import LINE_BYTES, LineError, Terms, entry_of, line_of
-from router_extproc.server.replies import RefusedError
+from router_extproc.server.replies import Code, RefusedError
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,9 @@ class Importer:
             async for line in lines:
                 number += 1
                 if number > MAX_LINES:
-                    raise RefusedError(413, f"more than {MAX_LINES} lines; {report.imported} were imported")
+                    raise RefusedError(
+                        Code.BODY_TOO_LARGE, f"more than {MAX_LINES} lines; {report.imported} were imported"
+                    )
                 if line is None:
                     report.refuse(number, f"has more than {LINE_BYTES} bytes")
                 elif line.strip():
@@ -223,9 +225,9 @@ async def received(body: StreamReader) -> AsyncGenerator[bytes]:
             async with asyncio.timeout(RECEIVE_SECONDS):
                 piece = await body.readany()
         except TimeoutError:
-            raise RefusedError(408, f"nothing came for {RECEIVE_SECONDS:g} s") from None
+            raise RefusedError(Code.BODY_TIMEOUT, f"nothing came for {RECEIVE_SECONDS:g} s") from None
         except HttpProcessingError:
-            raise RefusedError(400, "the body's chunks are not as HTTP/1.1 has them") from None
+            raise RefusedError(Code.INVALID_INPUT, "the body's chunks are not as HTTP/1.1 has them") from None
         if not piece:
             return
         yield piece

@@ -12,12 +12,13 @@ import pytest
 from router_extproc.base.refusals import Failure
 from router_extproc.caching.marks import Kind, Selector, pair_of
 from router_extproc.ports import PortError
-from router_extproc.server.admin import PREFIX, cache_routes
+from router_extproc.server.api.cache import PREFIX, cache_routes
 from router_extproc.server.exported import line_of
 from tests.support.cache_api import BEARER, ENCODER, TOKEN, Cache, Client, opened
 from tests.support.entries import NOW, an_entry, new_partition
 
-ROUTES = [(route.method, route.path) for route in cache_routes(Cache().admin, TOKEN)]
+ID = "0" * 32
+ROUTES = [(route.method, route.path) for route in cache_routes(Cache().admin)]
 """Every route there is: one that forgot to ask for the token fails here."""
 
 
@@ -206,7 +207,7 @@ async def test_one_entry_is_shown_whole(client: Client) -> None:
 @pytest.mark.parametrize("entry_id", ["0" * 32, "x", "0" * 33, "%2F", '"'])
 async def test_an_unknown_entry_is_a_404(client: Client, entry_id: str) -> None:
     reply = await client.get(f"/entries/{entry_id}")
-    assert (reply.status, reply.json()["error"]["param"]) == (404, "id")
+    assert (reply.status, reply.json()["error"]["code"]) == (404, "ENTRY_NOT_FOUND")
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ async def test_what_does_not_clearly_say_what_to_invalidate_is_refused(client: C
 async def test_an_unknown_field_is_named(client: Client) -> None:
     assert "dryrun" in (await client.post("/invalidate", {"all": True, "dryrun": True})).error
     assert "force" in (await client.post("/flush", {"force": True})).error
-    assert "why" in (await client.post("/feedback", {"entry": "a", "question": "b", "why": 1})).error
+    assert "why" in (await client.post("/feedback", {"entry": ID, "question": ID, "why": 1})).error
 
 
 async def test_a_flush_takes_back_all_that_was_asked_until_now(client: Client) -> None:

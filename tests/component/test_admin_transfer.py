@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from router_extproc.base.completion import Completion, Usage
-from router_extproc.server.admin import PREFIX
+from router_extproc.server.api.cache import PREFIX
 from router_extproc.server.exported import LINE_BYTES, line_of
 from tests.support.cache_api import ENCODER, TOKEN, Cache, Client, opened
 from tests.support.entries import DIMENSION, NOW, a_vector, an_entry, new_partition

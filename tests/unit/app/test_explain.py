@@ -129,3 +129,20 @@ def test_what_the_guards_find_is_shown_with_what_follows() -> None:
     assert calm["model"] == "qwen3-32b"
     assert "counts from 0.75: passes\n" in as_text(calm)
     assert "personal data: none; from 0.50 counts nothing\n" in as_text(calm)
+
+
+def test_thinking_by_uncertainty_explains_itself() -> None:
+    heads = {"domain": {"math": 0.4, "physics": 0.3, "law": 0.3}}
+    said = Analysis(embed([PROMPT])[0], heads, "e1", 6)
+    document = explained(said, entropy_reasoning={"enabled": True})
+    assert (document["model"], document["reasoning"]) == ("qwen3-8b", "on")
+    assert document["request_edits"]["chat_template_kwargs"] == {"enable_thinking": True}
+    text = as_text(document)
+    assert "uncertainty very_high (0.99 of the most), 70.0% for categories that think" in text
+    assert "on: very_high_uncertainty_conservative_default; applied" in text
+    assert "uncertainty" not in as_text(explained(said))
+
+
+def test_a_setting_that_wins_over_the_uncertainty_is_told() -> None:
+    text = as_text(explained(entropy_reasoning={"enabled": True}))
+    assert "not applied: the model has a setting, or cannot be switched" in text

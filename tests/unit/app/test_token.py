@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from router_extproc.app.token import admin_token, read_token, token_path
+from router_extproc.app.token import admin_token, api_host, read_token, token_path
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.load import load_settings
 from router_extproc.settings.schema import Settings
@@ -122,3 +122,20 @@ def test_a_folder_that_is_a_file_leaves_the_router_without_these_calls(tmp_path:
     (tmp_path / "file").write_text("")
     config, settings = settings_with(tmp_path, "file/token")
     assert admin_token(config, settings) is None
+
+
+@pytest.mark.parametrize(
+    ("address", "opened"),
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        ("10.1.2.3", "127.0.0.1"),
+        ("router.example.com", "127.0.0.1"),
+        ("::", "::1"),
+        ("127.0.0.2", "127.0.0.2"),
+        ("::1", "::1"),
+        ("localhost", "localhost"),
+    ],
+)
+def test_without_a_token_the_api_is_opened_on_loopback_only(address: str, opened: str) -> None:
+    assert api_host(address, guarded=False) == opened
+    assert api_host(address, guarded=True) == address

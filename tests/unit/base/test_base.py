@@ -7,7 +7,16 @@ import pytest
 
 from router_extproc.base.digest import digest
 from router_extproc.base.headers import Headers
-from router_extproc.base.refusals import Bypass, Failure, Guarded, Rejection, Uncached, Verified, Waited
+from router_extproc.base.refusals import (
+    Bypass,
+    Failure,
+    Guarded,
+    Missed,
+    Rejection,
+    Uncached,
+    Verified,
+    Waited,
+)
 from router_extproc.caching.guard import Difference
 from router_extproc.routing.reasons import Rule
 
@@ -35,7 +44,7 @@ def test_a_keyed_digest_needs_the_key() -> None:
 
 
 @pytest.mark.parametrize(
-    "reasons", [Bypass, Rejection, Uncached, Waited, Verified, Guarded, Failure, Rule, Difference]
+    "reasons", [Bypass, Rejection, Uncached, Missed, Waited, Verified, Guarded, Failure, Rule, Difference]
 )
 def test_every_reason_has_a_line_in_the_documentation(reasons: type[StrEnum]) -> None:
     section = REASONS.read_text().partition(f"## {reasons.__name__}\n")[2].partition("\n## ")[0]

@@ -21,10 +21,12 @@ from router_extproc.exchange.effects import (
     Compare,
     Effect,
     ImmediateReply,
+    Join,
     LookupExact,
     LookupSimilar,
     Phase,
     Reply,
+    ScreenAnswer,
     Store,
     StoreAsked,
     TextsCompared,
@@ -36,6 +38,7 @@ from router_extproc.exchange.events import (
     AnalysisReady,
     Compared,
     CompareFailed,
+    Leads,
     LookupDone,
     LookupFailed,
     Message,
@@ -46,7 +49,8 @@ from router_extproc.exchange.events import (
 )
 from router_extproc.ports import PortError
 from router_extproc.routing.analysis import Analysis
-from router_extproc.server.driver import Exchange, Ports, drive
+from router_extproc.screening.policy import ScreeningPolicy
+from router_extproc.server.driver import Exchange, Landing, Ports, drive
 from router_extproc.server.flights import Flights
 from tests.support.exchanges import ScriptedExchange
 from tests.support.ports import (
@@ -104,6 +108,7 @@ class Stage:
         self.clock = FakeClock()
         self.room = room
         self.log: list[object] = []
+        self.landings: list[Landing] = []
         self.marks = Marks()
         self.flights = Flights()
         self.ports = Ports(
@@ -111,6 +116,7 @@ class Stage:
             store=self.store,
             fill=self.fill,
             verify=self.fill,
+            screen=self.screen,
             marks=lambda: self.marks,
             flights=self.flights,
             telemetry=self.telemetry,
@@ -121,6 +127,12 @@ class Stage:
         """The queues of writes and of comparisons, together."""
         self.log.append(work)
         return sum(isinstance(each, Entry | Verify) for each in self.log) <= self.room
+
+    def screen(self, asked: ScreenAnswer, land: Landing) -> bool:
+        """The queue of answers to be read, which nobody empties."""
+        self.log.append(asked)
+        self.landings.append(land)
+        return len(self.landings) <= self.room
 
     async def run(self, exchange: Exchange, *messages: Message) -> list[object]:
         async with aclosing(drive(exchange, arriving(*messages), self.ports)) as replies:
@@ -413,3 +425,43 @@ async def test_stored_entries_do_not_wait_for_the_next_message() -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):  # cancelled by the line above
         await task
+
+
+SCREEN = ScreenAnswer(ENTRY, ScreeningPolicy(), NEVER)
+
+
+def screening(*, peer_leaves: bool = False) -> ScriptedExchange:
+    """Leads a flight, and has its answer read. The peer leaves while the last reply is on its way, or not."""
+    last: Sequence[Effect] = [LAST_REPLY, SCREEN] if peer_leaves else [LAST_REPLY, SCREEN, Close()]
+    return ScriptedExchange({RequestBody: [Join("e1", NEVER)], Leads: [BODY_REPLY], ResponseBody: last})
+
+
+@pytest.mark.parametrize("peer_leaves", [False, True])
+async def test_who_waits_for_an_answer_that_is_read_waits_longer_than_its_stream(peer_leaves: bool) -> None:
+    """The end of the stream lands nobody: the verdict does."""
+    stage = Stage()
+    if peer_leaves:
+        replies = drive(screening(peer_leaves=True), arriving(BODY, LAST), stage.ports)
+        assert [await anext(replies), await anext(replies)] == [BODY_REPLY, LAST_REPLY]
+        await replies.aclose()
+    else:
+        assert await stage.run(screening(), BODY, LAST) == [BODY_REPLY, LAST_REPLY, SCREEN]
+    flight = stage.flights.under_way("e1")
+    assert flight is not None
+    stage.landings[0](Candidate(ENTRY, 1.0))
+    assert await flight.landing() == Candidate(ENTRY, 1.0)
+    assert len(stage.flights) == 0
+
+
+async def test_an_answer_that_finds_no_room_to_be_read_is_not_kept_and_lands_nobody() -> None:
+    stage = Stage(room=0)
+    await stage.run(screening(), BODY, LAST)
+    assert stage.telemetry.notes == [CacheSkipped(Uncached.QUEUE_FULL, storing=True)]
+    assert len(stage.flights) == 0
+
+
+async def test_an_answer_that_nobody_waits_for_is_read_too() -> None:
+    stage = Stage()
+    await stage.run(ScriptedExchange({ResponseBody: [LAST_REPLY, SCREEN, Close()]}), LAST)
+    assert stage.log == [LAST_REPLY, SCREEN]
+    stage.landings[0](None)

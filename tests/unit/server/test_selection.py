@@ -1,26 +1,39 @@
 """What a request selects: nothing that is left out or misspelt may select more."""
 
+from typing import Any
+
 import pytest
 from multidict import MultiDict
 
 from router_extproc.caching.marks import Kind, Selector
-from router_extproc.server.replies import RefusedError
+from router_extproc.server.api.intake import body_as, parameters_of
+from router_extproc.server.replies import Code, RefusedError
 from router_extproc.server.selection import (
+    FeedbackRequest,
+    FlushRequest,
     Invalidation,
-    Listing,
-    feedback_of,
-    flush_of,
+    InvalidationRequest,
+    ListingQuery,
+    Selection,
     invalidation_of,
-    listing_of,
     selector_of,
 )
 
 ID = "0123456789abcdef" * 2
 
 
+def selected(**query: str) -> Selector:
+    return selector_of(parameters_of(Selection, {}, MultiDict(query)))
+
+
+def invalidated(body: bytes) -> Invalidation:
+    return invalidation_of(body_as(InvalidationRequest, body))
+
+
 def test_no_parameter_selects_everything() -> None:
-    assert selector_of(MultiDict()) == Selector(Kind.ALL)
-    assert listing_of(MultiDict()) == Listing(Selector(Kind.ALL), 100, text=False)
+    assert selected() == Selector(Kind.ALL)
+    listing = parameters_of(ListingQuery, {}, MultiDict())
+    assert (selector_of(listing), listing.limit, listing.text) == (Selector(Kind.ALL), 100, False)
 
 
 @pytest.mark.parametrize(
@@ -28,8 +41,8 @@ def test_no_parameter_selects_everything() -> None:
     [("tenant", "t"), ("model", "a b"), ("category", ""), ("entry", ID), ("tenant", "' or 1=1 --")],
 )
 def test_a_parameter_selects_its_value(name: str, value: str) -> None:
-    assert selector_of(MultiDict({name: value})) == Selector(Kind(name), value)
-    assert invalidation_of(f'{{"{name}": "{value}"}}'.encode()) == Invalidation(
+    assert selected(**{name: value}) == Selector(Kind(name), value)
+    assert invalidated(f'{{"{name}": "{value}"}}'.encode()) == Invalidation(
         Selector(Kind(name), value), dry_run=False
     )
 
@@ -37,13 +50,11 @@ def test_a_parameter_selects_its_value(name: str, value: str) -> None:
 def test_a_pair_and_everything_are_no_parameters() -> None:
     for name in ("pair", "all"):
         with pytest.raises(RefusedError, match=name):
-            selector_of(MultiDict({name: "x"}))
+            selected(**{name: "x"})
 
 
 def test_everything_has_to_be_said_to_be_invalidated() -> None:
-    assert invalidation_of(b'{"all": true, "dry_run": true}') == Invalidation(
-        Selector(Kind.ALL), dry_run=True
-    )
+    assert invalidated(b'{"all": true, "dry_run": true}') == Invalidation(Selector(Kind.ALL), dry_run=True)
     for body in (
         b"",
         b"{}",
@@ -53,33 +64,29 @@ def test_everything_has_to_be_said_to_be_invalidated() -> None:
         b'{"all": "true"}',
     ):
         with pytest.raises(RefusedError) as raised:
-            invalidation_of(body)
-        assert raised.value.status == 400
+            invalidated(body)
+        assert raised.value.code is Code.INVALID_INPUT
 
 
 def test_what_a_client_wrote_is_not_repeated_at_length() -> None:
     with pytest.raises(RefusedError) as raised:
-        invalidation_of(b'{"%s": 1}' % (b"x" * 50_000))
+        invalidated(b'{"%s": 1}' % (b"x" * 50_000))
     assert len(raised.value.message) < 400
     with pytest.raises(RefusedError) as raised:
-        selector_of(MultiDict({"x" * 5000: "1"}))
+        selected(**{"x" * 5000: "1"})
     assert len(raised.value.message) < 400
 
 
 @pytest.mark.parametrize("body", [b"[" * 50_000, b"\xff", b'"\\ud800"', b"nul", b"{}{}"])
-def test_rubbish_is_refused(body: bytes) -> None:
-    for parse in (invalidation_of, flush_of, feedback_of):
-        with pytest.raises(RefusedError):
-            parse(body)
+@pytest.mark.parametrize("kind", [InvalidationRequest, FlushRequest, FeedbackRequest])
+def test_rubbish_is_refused(kind: Any, body: bytes) -> None:
+    with pytest.raises(RefusedError):
+        body_as(kind, body)
 
 
-def test_a_flush_needs_no_body() -> None:
-    flush_of(b"")
-    flush_of(b" {} ")
-
-
-def test_feedback_names_the_id_at_fault() -> None:
-    assert feedback_of(f'{{"entry": "{ID}", "question": "{ID}"}}'.encode()).entry == ID
-    with pytest.raises(RefusedError) as raised:
-        feedback_of(f'{{"entry": "{ID}", "question": "{ID.upper()}"}}'.encode())
-    assert raised.value.param == "question"
+@pytest.mark.parametrize("wrong", [ID.upper(), ID[1:], ID + "0", ID + "\\n", ID[1:] + "\\n", ""])
+def test_feedback_names_the_id_at_fault(wrong: str) -> None:
+    row = body_as(FeedbackRequest, f'{{"entry": "{ID}", "question": "{ID}"}}'.encode())
+    assert (row.entry, row.question) == (ID, ID)
+    with pytest.raises(RefusedError, match="question"):
+        body_as(FeedbackRequest, f'{{"entry": "{ID}", "question": "{wrong}"}}'.encode())

@@ -62,6 +62,7 @@ class Setup:
             store=FakeStore(),
             fill=lambda _: True,
             verify=lambda _: True,
+            screen=lambda asked, land: True,
             marks=Marks,
             flights=Flights(),
             telemetry=self.telemetry,
