@@ -46,7 +46,7 @@ def record(note: RequestGuarded | AnswerScreened) -> str:
         "model": repr(note.model),
         "score": "-" if note.score is None else f"{note.score:.3f}",
         "types": ",".join(sorted(note.types)) or "-",
-        "skipped_tokens": note.skipped,
+        "skipped_characters": note.skipped,
         "tenant": note.tenant or "-",
         "reference": note.reference,
     }

@@ -29,8 +29,8 @@ def test_what_a_guard_did_is_recorded_in_one_line(caplog: pytest.LogCaptureFixtu
         Audited(kept).note(attack)
     assert caplog.messages == [
         "guard=pii outcome=rerouted key='decision:my bills' model='local' score=- types=PERSON,US_SSN "
-        "skipped_tokens=7 tenant=t1 reference=r1",
-        "guard=guard outcome=blocked key='' model='large' score=0.988 types=- skipped_tokens=0 tenant=- "
+        "skipped_characters=7 tenant=t1 reference=r1",
+        "guard=guard outcome=blocked key='' model='large' score=0.988 types=- skipped_characters=0 tenant=- "
         "reference=r2",
     ]
     assert kept.notes == [note, attack]
@@ -54,5 +54,5 @@ def test_an_answer_that_is_not_kept_is_recorded_with_the_reason(caplog: pytest.L
         Audited(Notes()).note(note)
     assert caplog.messages == [
         "answer=not_kept reason=personal_data key='decision:my bills' model='local' score=0.250 "
-        "types=PERSON,US_SSN skipped_tokens=7 tenant=t1 reference=e1"
+        "types=PERSON,US_SSN skipped_characters=7 tenant=t1 reference=e1"
     ]
