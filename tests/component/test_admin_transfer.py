@@ -198,7 +198,7 @@ async def test_an_import_that_breaks_off_keeps_what_came(client: Client) -> None
     line = exported() + b"\n"
     head = (
         f"POST {PREFIX}/import HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
-        "content-length: 99999\r\n\r\n"
+        "content-type: application/x-ndjson\r\ncontent-length: 99999\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]))
     writer.write(head.encode() + line)
@@ -212,7 +212,7 @@ async def test_an_import_that_breaks_off_keeps_what_came(client: Client) -> None
 async def test_chunks_that_are_none_are_an_error_in_json(client: Client) -> None:
     head = (
         f"POST {PREFIX}/import HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {TOKEN}\r\n"
-        "transfer-encoding: chunked\r\n\r\n"
+        "content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", int(client.url.rpartition(":")[2]))
     writer.write(head.encode() + b"5\r\nhello\r\nzz\r\n")

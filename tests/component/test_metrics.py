@@ -33,9 +33,10 @@ async def test_what_answers_took_and_cost_and_what_a_hit_spared_is_exposed(gate:
 
     async def measured() -> dict[str, float] | None:
         found = await gate.metrics()
-        return found if found.get(f"llm_model_tokens_total{{{MODEL}}}") == 28 else None
+        whole = found.get(f"llm_model_tokens_total{{{MODEL}}}") == 28
+        return found if whole and found["router_event_loop_lag_seconds_count"] else None
 
-    found = await wait_until(measured, "two answers of fourteen tokens each", 10.0)
+    found = await wait_until(measured, "two answers of fourteen tokens each, and a look at the loop", 10.0)
     assert found is not None
     spent = (2 * 9 * 0.40 + 2 * 5 * 1.20) / 1e6
     assert found[f'llm_model_cost_total{{currency="USD",{MODEL}}}'] == pytest.approx(spent)
@@ -47,7 +48,6 @@ async def test_what_answers_took_and_cost_and_what_a_hit_spared_is_exposed(gate:
     assert found['router_stage_seconds_count{stage="encode"}'] >= 2
     assert found['llm_category_classifications_count{category="math"}'] >= 2
     assert found["router_encoder_batch_size_count"] >= 2
-    assert found["router_event_loop_lag_seconds_count"] >= 1
     assert found[f"llm_model_inflight_requests{{{MODEL}}}"] == 0
     assert found[f"router_model_up{{{MODEL}}}"] == 1
     assert found["router_configuration_generation"] == 1

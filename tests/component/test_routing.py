@@ -180,7 +180,7 @@ async def test_a_category_s_best_model_answers(pool: RoutedPool) -> None:
 
 
 async def test_below_the_threshold_the_default_model_answers(pool: RoutedPool) -> None:
-    answer = await pool.ask("Is a colony of ants one mind or are there many minds?")
+    answer = await pool.ask("What is luck?")
     assert chosen(answer) == (None, MEDIUM)
     assert "x-vsr-selected-category" not in answer.headers
 

@@ -36,6 +36,7 @@ from router_extproc.encoder.graph import (
     INPUT_IDS,
     OPSET,
     SENTENCE,
+    TAGGED,
     TAGGER_BIAS,
     TAGGER_WEIGHT,
     Precision,
@@ -87,7 +88,10 @@ def _published() -> tuple[list[str], NDArray[np.float32]]:
 
 def test_the_exact_graph_of_the_base_agrees_with_the_published_model(tmp_path: Path) -> None:
     weights, config = ((base_folder() / name).read_bytes() for name in (fetch.WEIGHTS, fetch.CONFIG))
-    tagger = {TAGGER_WEIGHT: np.zeros((1, 384), np.float32), TAGGER_BIAS: np.zeros(1, np.float32)}
+    tagger = {
+        TAGGER_WEIGHT: np.zeros((1, len(TAGGED) * 384), np.float32),
+        TAGGER_BIAS: np.zeros(1, np.float32),
+    }
     graph = build(safetensors.numpy.load(weights) | tagger, shape_of(config), Precision.FP32)
     base = open_encoder(_sealed(tmp_path, graph.SerializeToString()), Options())
     texts, expected = _published()
