@@ -18,16 +18,8 @@ from router_extproc.encoder.passage import Passage
 from router_extproc.encoder.session import Reading, Tokens
 from router_extproc.screening.disguise import unveiled
 from router_extproc.screening.patterns import find_patterns
-from router_extproc.screening.reading import Screened, Screening
+from router_extproc.screening.reading import CHARACTERS_PER_TOKEN, HEAD, TAIL, Screened, Screening
 from router_extproc.screening.spans import PII_TYPES, PiiSpan, merge
-
-CHARACTERS_PER_TOKEN = 5
-"""Of English, about: a budget of tokens is kept as one of characters first, so that a text of a megabyte is
-not tokenised for the few thousand tokens of it that are read."""
-
-HEAD, TAIL = 0.5, 0.25
-"""The shares of the budget that a longer text's beginning and end get. The rest goes to places between, at
-equal distances: instructions stand at an end, and what is smuggled in stands anywhere."""
 
 MIDDLES = 4
 LEAST = 200

@@ -63,7 +63,7 @@ from router_extproc.exchange.stages import (
 from router_extproc.llm.system import SystemPrompt
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.decide import Decision, Unsuitable, decide
-from router_extproc.routing.policy import reasoning_fields
+from router_extproc.routing.policy import ReasoningFamily, reasoning_fields
 from router_extproc.routing.reasons import Dropped
 from router_extproc.routing.tools import Tool
 from router_extproc.routing.world import World
@@ -257,21 +257,18 @@ def _forward(
     """Send the request to the decision's model. The body changes only where the decision says so."""
     fill, notes = _kept(fill, analysis, plan, notes)
     route = decision.route
-    body, reasoning = asked.chat.raw, None
+    body, reasoning, own_setting = asked.chat.raw, None, False
     family = plan.routing.models[route.model].family if asked.model is None else None
-    tools: tuple[Tool, ...] = ()
     if asked.model is None:
         switch = reasoning_fields(family, route)
-        tools = _tools(decision, analysis, plan)
         body = asked.chat.edited(
             model=route.name,
             defaults=(switch,) if switch else (),
             system=_system(decision),
-            tools=tools,
+            tools=_tools(decision, analysis, plan),
         )
         own_setting = switch is not None and _client_sets(asked, switch[0], switch[1])
         reasoning = None if own_setting else route.reasoning
-        family = None if own_setting else family
     edits = HeaderEdits(
         set=((SELECTED_MODEL, route.model),),
         # A compressed answer could not be read for the cache; an uncompressed one suits every client.
@@ -286,9 +283,28 @@ def _forward(
         body=None if body is asked.chat.raw else body,
         clear_route_cache=True,
     )
-    note = Routed(
+    note = _routed(asked, decision, analysis, reasoning, None if own_setting else family, at)
+    left: tuple[Effect, ...] = () if fill is not None or asked.use is None else (Land(None),)
+    if asked.session is not None:
+        left = (*left, Remember(asked.session, route.model))
+    # Before the reply: who is asked next must know of this one.
+    sent = (Sent(route.model, at),) if plan.learns else ()
+    prompted = asked.model is None and decision.system_prompt is not None
+    return Forwarded(asked.client, decision, reasoning, prompted, fill), (*sent, reply, *left, *notes, note)
+
+
+def _routed(
+    asked: Asked,
+    decision: Decision,
+    analysis: Analysis | None,
+    reasoning: bool | None,
+    family: ReasoningFamily | None,
+    at: float,
+) -> Routed:
+    """`family` is that of a model whose reasoning the router set."""
+    return Routed(
         requested=asked.model or "auto",
-        model=route.model,
+        model=decision.route.model,
         category=decision.category,
         decision=decision.decision,
         confidence=decision.confidence,
@@ -297,17 +313,10 @@ def _forward(
         seconds=at - asked.client.started,
         timings=analysis.timings if analysis else None,
         uncertainty=decision.trace.uncertainty,
-        effort=route.effort if reasoning else "",
+        effort=decision.route.effort if reasoning else "",
         family=family.name if family else "",
         parameter=family.parameter if family else "",
     )
-    left: tuple[Effect, ...] = () if fill is not None or asked.use is None else (Land(None),)
-    if asked.session is not None:
-        left = (*left, Remember(asked.session, route.model))
-    # Before the reply: who is asked next must know of this one.
-    sent = (Sent(route.model, at),) if plan.learns else ()
-    prompted = asked.model is None and decision.system_prompt is not None
-    return Forwarded(asked.client, decision, reasoning, prompted, fill), (*sent, reply, *left, *notes, note)
 
 
 def _kept(

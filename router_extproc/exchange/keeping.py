@@ -21,7 +21,7 @@ from router_extproc.exchange.effects import (
 )
 from router_extproc.routing.compiled import Needs
 from router_extproc.screening.policy import GUARD, PII, AnswerPolicy, personal, unfit
-from router_extproc.screening.reading import Screening
+from router_extproc.screening.reading import CHARACTERS_PER_TOKEN, HEAD, TAIL, Screening
 
 UNREAD = Screening(failed=(GUARD, PII))
 """Of an answer that nobody looked at."""
@@ -32,12 +32,6 @@ Settled = Land | Store | AnswerScreened | CacheSkipped | PortFailed
 PASSAGE, OVERLAP = 1000, 150
 """Characters. A passage is a pass or two of the encoder, and what waits for it comes in between; in the
 overlap there is room for the longest of what is looked for."""
-
-CHARACTERS_PER_TOKEN = 5
-"""Of English, about, as for requests."""
-
-HEAD, TAIL = 0.5, 0.25
-"""The shares of a sample that come from an answer's beginning and end."""
 
 
 @dataclass(frozen=True, slots=True)

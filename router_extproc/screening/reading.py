@@ -5,6 +5,14 @@ from dataclasses import dataclass, field
 
 from router_extproc.screening.spans import PiiSpan
 
+CHARACTERS_PER_TOKEN = 5
+"""Of English, about: a budget of tokens is kept as one of characters first, so that a text of a megabyte is
+not tokenised for the few thousand tokens of it that are read."""
+
+HEAD, TAIL = 0.5, 0.25
+"""The shares of the budget that a longer text's beginning and end get. The rest goes to places between, at
+equal distances: instructions stand at an end, and what is smuggled in stands anywhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Screened:

@@ -21,8 +21,9 @@ from router_extproc.encoder.guards import (
     open_tagger,
 )
 from router_extproc.encoder.passage import Passage
-from router_extproc.encoder.screener import CHARACTERS_PER_TOKEN, AttackHead, Screener, Tagger
+from router_extproc.encoder.screener import AttackHead, Screener, Tagger
 from router_extproc.encoder.session import Reading, Tokens
+from router_extproc.screening.reading import CHARACTERS_PER_TOKEN
 from router_extproc.screening.spans import PiiSpan, Source
 from tests.support.classifier import write_classifier
 from tests.support.encoder import guard_head, real_bundle, real_encoder

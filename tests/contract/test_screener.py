@@ -5,8 +5,9 @@ import pytest
 
 from router_extproc.encoder.guards import TrunkAttacks, TrunkTagger
 from router_extproc.encoder.heads import LinearHead, Reads
-from router_extproc.encoder.screener import CHARACTERS_PER_TOKEN, Screener, pieces_of
+from router_extproc.encoder.screener import Screener, pieces_of
 from router_extproc.encoder.session import OVERLAP, Reading, Tokens
+from router_extproc.screening.reading import CHARACTERS_PER_TOKEN
 from tests.support.encoder import real_bundle, real_encoder, real_screener
 
 

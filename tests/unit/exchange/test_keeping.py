@@ -23,7 +23,6 @@ from router_extproc.exchange.effects import (
 )
 from router_extproc.exchange.events import Event, PeerClosed, ResponseTrailers
 from router_extproc.exchange.keeping import (
-    CHARACTERS_PER_TOKEN,
     OVERLAP,
     PASSAGE,
     needs_of,
@@ -36,7 +35,7 @@ from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.llm.render import render_json, render_sse
 from router_extproc.routing.compiled import Needs
 from router_extproc.screening.policy import AnswerPolicy, Beyond, Least, ScreeningPolicy
-from router_extproc.screening.reading import Screening
+from router_extproc.screening.reading import CHARACTERS_PER_TOKEN, Screening
 from tests.support.play import (
     AT,
     COMPLETION,
