@@ -64,10 +64,14 @@ class LowRankBert:
         return linear(value, self.fitted[name + ".weight"], self.fitted[name + ".bias"])
 
     def start_from(self, tensors: Mapping[str, NDArray[np.floating]]) -> None:
-        """Go on from what was fitted before, in the form of the adapter's file."""
+        """Go on from what was fitted before, in the form of the adapter's file. Factors of a lower rank take
+        the first places of these: the others add nothing before the first step."""
         with torch.no_grad():
             for name, value in tensors.items():
-                self.fitted[name].copy_(torch.from_numpy(np.array(value, np.float32)))
+                whole = self.fitted[name]
+                part = whole[: len(value)] if name.endswith(DOWN) else whole
+                part = whole[:, : value.shape[1]] if name.endswith(UP) else part
+                part.copy_(torch.from_numpy(np.array(value, np.float32)))
 
     def tensors(self) -> dict[str, NDArray[np.float32]]:
         return {name: tensor.detach().numpy().copy() for name, tensor in self.fitted.items()}

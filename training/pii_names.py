@@ -16,6 +16,13 @@ NAME_LOCALES = (
     " bg_BG vi_VN en_IN ja_JP zh_CN yo_NG ig_NG ha_NG zu_ZA tw_GH is_IS lt_LT lv_LV et_EE id_ID en_KE ga_IE"
     " pt_PT pt_BR es_MX es_ES fr_FR it_IT de_DE de_AT uz_UZ en_PK"
 ).split()
+FOREIGN_LETTERS = 0.15
+"""Share of the people whose name is drawn until it has a letter that English has not."""
+
+FOREIGN_TRIES = 6
+LOWER_CASE = 0.07
+"""Share of the people whose names are typed in small letters, middle initial and all."""
+
 _ROMANISED = frozenset({"ja_JP", "zh_CN"})
 _LATIN = dict(
     zip(
@@ -61,14 +68,26 @@ class Names:
         chance = self._chance
         locale = "en_US" if chance.random() < 0.25 else chance.choice(NAME_LOCALES)
         first, last = self._first(locale), self._last(locale)
-        if chance.random() < 0.25:
+        if chance.random() < FOREIGN_LETTERS:
+            first, last = self._foreign()
+        elif chance.random() < 0.25:
             last = self._invented()
         if chance.random() < 0.03:
             last = f"{last}-{self._last(locale)}"
         full = self._full(first, last, self._first(locale))
-        if chance.random() < 0.04:
+        if chance.random() < LOWER_CASE:
             return first.lower(), last.lower(), full.lower()
         return first, last, full
+
+    def _foreign(self) -> tuple[str, str]:
+        """First and last name of one country, as a rule with a letter that English has not."""
+        names = ("", "")
+        for _ in range(FOREIGN_TRIES):
+            locale = self._chance.choice(NAME_LOCALES)
+            names = self._first(locale), self._last(locale)
+            if not "".join(names).isascii():
+                break
+        return names
 
     def _full(self, first: str, last: str, middle: str) -> str:
         draw = self._chance.random()

@@ -21,6 +21,9 @@ _ZIPS = (
     " ?#?_#?# ??#_#?? ?##_#?? ??##_#?? ?#_#?? ????_#?? ####_?? AZ#### LV-#### LT-#####"
     " SE-###_## H-#### D-##### CY-#### ##-##"
 ).split()
+UPPER_CASE = 0.2
+"""Share of the towns that are written in capitals."""
+
 _FLATS = (
     "Apt. {:03}",
     "Suite {:03}",
@@ -73,7 +76,7 @@ class Places:
             town = f"{town} {tail}" if tail else town
         else:
             town = str(self._fakers["el_GR"].city())
-        return town.upper() if self._chance.random() < 0.14 else town
+        return town.upper() if self._chance.random() < UPPER_CASE else town
 
     def country(self) -> str:
         """Nine in ten by its usual name, the rest by its full one."""

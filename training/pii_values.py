@@ -91,17 +91,28 @@ _PHONES = (
 
 
 _TOPICS = {
+    "common": "commons",
     "era": "eras",
+    "field": "fields",
     "figure": "figures",
     "food": "foods",
     "land": "lands",
     "language": "languages",
+    "mark": "marks",
     "matter": "matters",
     "name": "names",
+    "other": "others",
     "peoples": "peoples_known",
     "place": "towns_known",
+    "role": "roles",
+    "scholar": "scholars",
+    "star": "stars",
+    "surname": "surnames",
+    "theory": "theories",
     "tool": "tools",
+    "trade": "trades",
     "when": "whens",
+    "work": "works",
 }
 
 

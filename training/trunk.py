@@ -17,18 +17,19 @@ from random import Random
 import numpy as np
 import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, dropout, normalize
 
 from router_extproc.encoder import bundle, cpu, fetch, session
 from router_extproc.encoder.adapter import DOWN, UP
 from router_extproc.encoder.graph import READ, TAGGED, Shape, Weights
-from router_extproc.encoder.heads import LinearHead, Reads, save_head
-from router_extproc.encoder.trunk import TRUNK_WEIGHTS, Trunk, save_trunk
+from router_extproc.encoder.heads import LinearHead, Reads, load_head, save_head
+from router_extproc.encoder.trunk import TRUNK_WEIGHTS, Trunk, load_trunk, save_trunk
 from router_extproc.screening.spans import PII_TYPES
 from training.bert import SCALE, LowRankBert
-from training.trunk_data import DOMAINS, everything
-from training.trunk_tasks import IGNORED, Batch, Encoded, Text, batches, count, encode
+from training.trunk_data import DOMAINS, NAMES, everything
+from training.trunk_tasks import IGNORED, TAGGED_TASKS, Batch, Encoded, Text, batches, count, encode
 
 SEED = 20_270
 RANK = 32
@@ -37,6 +38,9 @@ FIRST = 2
 time."""
 EPOCHS = 4
 RATE = 7e-4
+LATER_RATE = 5e-4
+"""Where an earlier fit is gone on from."""
+
 WARM_UP = 0.05
 DECAY = 0.01
 CLIP = 1.0
@@ -52,13 +56,18 @@ LABELS = {"domain": DOMAINS, "guard": ("benign", "jailbreak")}
 DEMAND = "demand"
 """Plain or demanding: a unit that only shapes the states which `training.complexity` reads."""
 
+ENTITIES = "names"
+"""Names of people, places and organisations in public posts: a unit that only shapes the states which the
+tagger reads. Who is talked about in public is not personal data, so the tagger is not fitted on them."""
+
 FITTED_ON = (
     "MMLU-Pro, MMLU, GSM8K, MBPP, HumanEval, CLINC150, Banking77, jailbreaks in the wild, self-reminder, "
     "WildGuardTest, MITRE FRR, awesome prompts, Arena-Hard, BIG-Bench Hard, ARC-Easy, self-instruct, "
-    "Presidio's synthetic sentences, STS benchmark, and texts of our own"
+    "Presidio's synthetic sentences, Broad Twitter Corpus, WNUT 2017, AQuA, STS benchmark, and texts of our "
+    "own"
 )
 
-WEIGHT = {"domain": 1.0, "guard": 1.0, DEMAND: 0.5, "pii": 1.0, "vector": 1.0}
+WEIGHT = {"domain": 1.0, "guard": 1.0, DEMAND: 0.5, "pii": 1.0, ENTITIES: 0.5, "vector": 1.0}
 
 
 def features(states: Sequence[Tensor], mask: Tensor) -> Tensor:
@@ -77,6 +86,7 @@ def build(base: Weights, shape: Shape, generator: torch.Generator) -> LowRankBer
     for name, outputs in (("domain", len(DOMAINS)), ("guard", 2), (DEMAND, 2)):
         model.add_unit(name, outputs, width, generator)
     model.add_unit("pii", 2 * len(PII_TYPES) + 1, len(TAGGED) * shape.dimension, generator)
+    model.add_unit(ENTITIES, 2 * len(set(NAMES.values())) + 1, len(TAGGED) * shape.dimension, generator)
     return model
 
 
@@ -94,9 +104,9 @@ def loss(model: LowRankBert, batch: Batch, kept: Tensor | None) -> Tensor:
         drift = 1 - (found * kept).sum(1).mean()
         relations = ((found @ found.T - kept @ kept.T) ** 2).mean()
         return KEPT * (drift + relations)
-    if batch.task == "pii":
+    if batch.task in TAGGED_TASKS:
         seen = torch.cat([states[layer] for layer in TAGGED], dim=2)
-        logits = model.unit("pii", dropout(seen, DROPPED))
+        logits = model.unit(batch.task, dropout(seen, DROPPED))
         return cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
     logits = model.unit(batch.task, dropout(features(states, batch.mask), DROPPED))
     return cross_entropy(logits, batch.targets, label_smoothing=SMOOTHING)
@@ -115,20 +125,22 @@ def kept_vectors(model: LowRankBert, texts: Sequence[Text], encoded: Sequence[En
     return found
 
 
-def run(model: LowRankBert, texts: Sequence[Text], encoded: Sequence[Encoded], epochs: int) -> None:
+def run(
+    model: LowRankBert, texts: Sequence[Text], encoded: Sequence[Encoded], epochs: int, rate: float = RATE
+) -> None:
     kept = kept_vectors(model, texts, encoded)
     random = Random(SEED)  # noqa: S311 - a seeded order
     steps = epochs * count(texts, encoded)
     matrices = [tensor for tensor in model.fitted.values() if tensor.dim() > 1]
     rest = [tensor for tensor in model.fitted.values() if tensor.dim() <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}], lr=RATE
+        [{"params": matrices, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}], lr=rate
     )
     step, began, means = 0, time.monotonic(), dict.fromkeys(WEIGHT, 0.0)
     for _ in range(epochs):
         for batch in batches(texts, encoded, random):
             for group in optimiser.param_groups:
-                group["lr"] = RATE * min(1.0, (step + 1) / (WARM_UP * steps)) * max(0.0, 1 - step / steps)
+                group["lr"] = rate * min(1.0, (step + 1) / (WARM_UP * steps)) * max(0.0, 1 - step / steps)
             goal = torch.stack([kept[place] for place in batch.places]) if batch.task == "vector" else None
             value = loss(model, batch, goal)
             (WEIGHT[batch.task] * value).backward()
@@ -153,9 +165,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for task in WEIGHT:
         print(f"{task}: {sum(text.task == task for text in texts)} texts", flush=True)
     encoded = [encode(tokeniser, text) for text in texts]
-    run(model, texts, encoded, options.epochs)
+    if options.start:
+        go_on_from(model, options.start)
+    run(model, texts, encoded, options.epochs, RATE if options.start is None else LATER_RATE)
     save(model, options.out)
     return 0
+
+
+def go_on_from(model: LowRankBert, folder: Path) -> None:
+    """Start at the weights that an earlier fit wrote into `folder`; units that it did not keep start anew.
+    Raises ModelError."""
+    trunk = load_trunk(folder / TRUNK_WEIGHTS.name, fetch.BASE_REVISION)
+    tensors: dict[str, NDArray[np.floating]] = {**trunk.factors, **trunk.whole}
+    for name in LABELS:
+        head = load_head(folder / f"{name}.safetensors", fetch.BASE_REVISION, DIMENSION)
+        # Of a calibrated head's columns the last are the words', which are fitted by themselves.
+        weight = head.weight[:, : Reads.FEATURES.width(DIMENSION)]
+        tensors |= {f"{name}.weight": weight, f"{name}.bias": head.bias}
+    model.start_from(tensors)
 
 
 def _file(name: str) -> fetch.PinnedFile:
@@ -165,7 +192,7 @@ def _file(name: str) -> fetch.PinnedFile:
 def save(model: LowRankBert, folder: Path) -> None:
     """The trunk, and the heads whose units were fitted with it. Temperatures are `training.calibrate`'s."""
     tensors = model.tensors()
-    linear = (*LABELS, DEMAND)
+    linear = (*LABELS, DEMAND, ENTITIES)
     units = {name: tensors.pop(name) for name in list(tensors) if name.partition(".")[0] in linear}
     factors = {name: value.astype(np.float16) for name, value in tensors.items() if name.endswith((DOWN, UP))}
     trunk = Trunk(
@@ -190,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m training.trunk", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and eval/")
     parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--start", type=Path, help="go on from the weights in this folder")
     parser.add_argument("--base", type=Path, default=folder.parent / "minilm-l6-v2-base")
     parser.add_argument("--bundle", type=Path, default=folder)
     parser.add_argument("--out", type=Path, default=TRUNK_WEIGHTS.parent, help="folder of the weights")

@@ -44,6 +44,9 @@ SUBJECTS = {
 }
 """MMLU's subjects as MMLU-Pro groups them, found by the questions that are in both."""
 
+NAMES = {"PER": 0, "person": 0, "LOC": 1, "location": 1, "ORG": 2, "corporation": 2, "group": 2}
+"""The types that the sets of public posts agree on: people, places, organisations."""
+
 BIPIA = "bipia"
 ATTACKS = {
     "jailbreak_jb_inthewild_inthewild.jsonl": "in-the-wild",
@@ -101,7 +104,7 @@ CASES = Path(__file__).parent / "cases"
 OWN_GUARD = 9_000
 OWN_PII = 14_000
 
-OPTIONS = 0.2
+OPTIONS = 0.35
 """The share of MMLU-Pro's questions that are read once more with their options."""
 
 TAMPERING = re.compile(
@@ -115,7 +118,7 @@ The others are ordinary requests, attacks only where they hide in a document."""
 
 def domain(data: Path, random: Random) -> Iterator[Text]:
     train = data / "train"
-    held = Held([*texts_of(data / "eval" / "domain_mmlu_pro.jsonl"), *texts_of(CASES / "everyday.jsonl")])
+    held = Held([*texts_of(data / "eval" / "domain_mmlu_pro.jsonl"), *everyday_cases()])
     subjects = {subject: domain for domain, names in SUBJECTS.items() for subject in names.split()}
     rows = [(str(row["text"]), str(row["label"])) for row in read_rows(train / "domain_mmlu_pro.jsonl")]
     known = {text for text, _ in rows}
@@ -129,6 +132,7 @@ def domain(data: Path, random: Random) -> Iterator[Text]:
     extras = everyday() * 2
     extras += list(with_options(train / "domain_mmlu_pro.jsonl", random))
     extras += [(text, "math") for text in sample(train / "prompts_gsm8k_train.jsonl", 200, random)]
+    extras += [(text, "math") for text in sample(train / "prompts_aqua_aqua.jsonl", 300, random)]
     extras += [(text, "computer science") for text in sample(train / "prompts_mbpp_mbpp.jsonl", 150, random)]
     extras += [
         (text, "computer science") for text in sample(train / "prompts_humaneval_humaneval.jsonl", 80, random)
@@ -142,6 +146,11 @@ def domain(data: Path, random: Random) -> Iterator[Text]:
     for text, label in extras:
         if not held.is_near(text):
             yield Text("domain", text, DOMAINS.index(label))
+
+
+def everyday_cases() -> list[str]:
+    """Our own everyday prompts that are only measured."""
+    return [text for path in sorted(CASES.glob("everyday*.jsonl")) for text in texts_of(path)]
 
 
 def everyday() -> list[tuple[str, str]]:
@@ -201,6 +210,30 @@ def pii(data: Path, random: Random, seed: int) -> Iterator[Text]:
     yield from (Text("pii", text) for text, _ in random.sample(everyday(), 1_000))
 
 
+def names(data: Path) -> Iterator[Text]:
+    """Public posts with the names of people, places and organisations in them."""
+    for name in ("ner_btc.jsonl", "ner_wnut17.jsonl"):
+        for row in read_rows(data / "train" / name):
+            tokens, tags = row["tokens"], row["tags"]
+            if isinstance(tokens, list) and isinstance(tags, list):
+                yield Text("names", " ".join(tokens), 0, tuple(_named(tokens, tags)))
+
+
+def _named(tokens: list[str], tags: list[str]) -> Iterator[tuple[int, int, int]]:
+    """(start, end, type) in characters of the words joined by spaces, from tags in the form B-, I-, O."""
+    place, begun, kind = 0, -1, -1
+    for token, tag in zip(tokens, tags, strict=True):
+        head, _, name = tag.partition("-")
+        if kind >= 0 and (head != "I" or NAMES.get(name) != kind):
+            yield begun, place - 1, kind
+            kind = -1
+        if head == "B" and name in NAMES:
+            begun, kind = place, NAMES[name]
+        place += len(token) + 1
+    if kind >= 0:
+        yield begun, place - 1, kind
+
+
 def vectors(data: Path, random: Random) -> Iterator[Text]:
     """Texts whose sentence vector is to stay what it was: short questions and requests above all."""
     train = data / "train"
@@ -245,6 +278,7 @@ def everything(data: Path, seed: int) -> list[Text]:
         guard(data, random, seed),
         demand(random, data),
         pii(data, random, seed),
+        names(data),
         vectors(data, random),
     )
     return [text for part in parts for text in part]

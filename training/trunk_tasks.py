@@ -13,13 +13,20 @@ from torch import Tensor
 
 from router_extproc.encoder.session import without_surrogates
 
-CLS, SEP = 101, 102
+CLS, SEP, MASK = 101, 102, 103
 WINDOW = 160
 """Tokens of a fitted window. A long text gives another random window every time it is drawn."""
 
 BATCH_TOKENS = 4096
 LONGEST = 128
 """Texts in a batch."""
+
+HIDDEN = {"domain": 0.1, "guard": 0.05}
+"""The share of tokens that are masked, by task: a text is to be known by all that it says, not by one word
+(Iyyer et al. 2015)."""
+
+TAGGED_TASKS = ("pii", "names")
+"""Tasks with a target for every token."""
 
 IGNORED = -100
 """PyTorch's mark of a position that no loss reads."""
@@ -78,6 +85,11 @@ def count(texts: Sequence[Text], encoded: Sequence[Encoded]) -> int:
     return len(_groups(texts, encoded, Random(1)))  # noqa: S311 - a count
 
 
+def hidden(ids: Sequence[int], share: float, random: Random) -> list[int]:
+    """`ids` with about `share` of them masked."""
+    return [MASK if random.random() < share else token for token in ids]
+
+
 def _groups(texts: Sequence[Text], encoded: Sequence[Encoded], random: Random) -> list[list[int]]:
     tasks: dict[str, list[int]] = {}
     for place, text in enumerate(texts):
@@ -113,7 +125,7 @@ def _batch(texts: Sequence[Text], encoded: Sequence[Encoded], places: list[int],
         # Of classes the beginning says most; every second window is another one.
         start = random.randrange(last + 1) if last > 0 and random.random() < 0.5 else 0
         part = slice(start, start + WINDOW - 2)
-        rows.append([CLS, *whole.ids[part], SEP])
+        rows.append([CLS, *hidden(whole.ids[part], HIDDEN.get(task, 0.0), random), SEP])
         tags.append([IGNORED, *whole.tags[part], IGNORED])
     width = max(map(len, rows))
     ids = torch.zeros(len(rows), width, dtype=torch.long)
@@ -123,6 +135,5 @@ def _batch(texts: Sequence[Text], encoded: Sequence[Encoded], places: list[int],
         marks[at, : len(row)] = torch.tensor(row_tags)
     lengths = torch.tensor([len(row) for row in rows])
     mask = torch.arange(width)[None, :] < lengths[:, None]
-    entities = any(texts[place].spans for place in places) or task == "pii"
-    targets = marks if entities else torch.tensor([texts[place].label for place in places])
+    targets = marks if task in TAGGED_TASKS else torch.tensor([texts[place].label for place in places])
     return Batch(task, ids, mask, targets, places)

@@ -33,6 +33,8 @@ RANK = 32
 EPOCHS = 4
 BATCH = 64
 RATE = 6e-4
+LATER_RATE = 3e-4
+"""Where an earlier fit is gone on from."""
 WARM_UP = 0.06
 DECAY = 0.01
 CLIP = 1.0
@@ -98,7 +100,7 @@ def fit(options: argparse.Namespace) -> None:
         before = load_adapter(options.start, fetch.BASE_REVISION)
         model.start_from({**before.factors, **before.whole})
     tokens = Tokens(session.load_tokeniser(opened))
-    run(model, tokens, pairs, options.epochs, random)
+    run(model, tokens, pairs, options.epochs, random, LATER_RATE if options.start else RATE)
     logits = scores(model, tokens, data.held_out)
     calibration = calibrate(logits, np.array([pair.same for pair in data.held_out]))
     print(figures(logits, data, calibration))
@@ -130,19 +132,21 @@ class Tokens:
         return ids, torch.arange(ids.shape[1])[None, :] < lengths[:, None]
 
 
-def run(model: LowRankBert, tokens: Tokens, pairs: Sequence[Pair], epochs: int, random: Random) -> None:
+def run(
+    model: LowRankBert, tokens: Tokens, pairs: Sequence[Pair], epochs: int, random: Random, rate: float
+) -> None:
     steps = epochs * -(-len(pairs) // BATCH)
     matrices = [tensor for tensor in model.fitted.values() if tensor.dim() > 1]
     rest = [tensor for tensor in model.fitted.values() if tensor.dim() <= 1]
     optimiser = torch.optim.AdamW(
-        [{"params": matrices, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}], lr=RATE
+        [{"params": matrices, "weight_decay": DECAY}, {"params": rest, "weight_decay": 0.0}], lr=rate
     )
     loss_of = torch.nn.functional.binary_cross_entropy_with_logits
     step, began = 0, time.monotonic()
     for _ in range(epochs):
         for batch in _batches(tokens, pairs, random):
             for group in optimiser.param_groups:
-                group["lr"] = RATE * min(1.0, (step + 1) / (WARM_UP * steps)) * (1 - step / steps)
+                group["lr"] = rate * min(1.0, (step + 1) / (WARM_UP * steps)) * (1 - step / steps)
             sides = [(p.b, p.a) if random.random() < 0.5 else (p.a, p.b) for p in batch]
             same = torch.tensor([float(pair.same) for pair in batch])
             loss = loss_of(logits(model, *tokens.batch(sides), DROPPED), same)
@@ -152,8 +156,8 @@ def run(model: LowRankBert, tokens: Tokens, pairs: Sequence[Pair], epochs: int, 
             optimiser.zero_grad()
             step += 1
             if step % 50 == 0:
-                rate = step * BATCH / (time.monotonic() - began)
-                print(f"step {step} of {steps}  loss {loss.item():.3f}  {rate:.0f} pairs/s", flush=True)
+                speed = step * BATCH / (time.monotonic() - began)
+                print(f"step {step} of {steps}  loss {loss.item():.3f}  {speed:.0f} pairs/s", flush=True)
 
 
 def _batches(tokens: Tokens, pairs: Sequence[Pair], random: Random) -> Iterator[list[Pair]]:

@@ -14,11 +14,13 @@ FAMILIES = {
     1: {
         "override", "task_hijack", "extraction", "persona", "developer_mode", "fiction", "authority",
         "prefix", "reward_threat", "refusal_suppression", "encoded", "split", "translation", "fewshot",
-        "indirect", "non_english", "code_insertion", "answer_tampering",
+        "indirect", "non_english", "short_attack", "foreign_modes", "hidden_note",
+        "soft_pressure", "code_insertion", "answer_tampering",
     },
     0: {
         "tricky", "sensitive", "documents", "ordinary", "game_input", "non_english_ordinary",
-        "code_ordinary", "format_ordinary", "trigger_words", "pasted_ordinary", "notes_to_people",
+        "short_ordinary", "hidden_note_twins", "about_assistant", "code_ordinary",
+        "format_ordinary", "trigger_words", "pasted_ordinary", "notes_to_people",
     },
 }  # fmt: skip
 FEWEST_PIECES = 60
