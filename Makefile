@@ -58,6 +58,7 @@ train: $(VENV)/dev.stamp ## fit the heads again: make train DATA=folder
 	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
 	$(RUN) models pull
 	$(RUN) models build
+	$(BIN)/python -m training.words --data $(DATA)
 	$(BIN)/python -m training.trunk --data $(DATA)
 	$(RUN) models build
 	$(BIN)/python -m training.calibrate --data $(DATA)

@@ -24,7 +24,11 @@ from training.tables import confusion, percent, reliability, table, types_found
 HERE = Path(__file__).parent
 Report = Mapping[str, Any]
 
-DOMAIN = {"MMLU-Pro, unseen": "domain_mmlu_pro.jsonl", "everyday prompts of our own": "everyday.jsonl"}
+DOMAIN = {
+    "MMLU-Pro, unseen": "domain_mmlu_pro.jsonl",
+    "everyday prompts of our own": "everyday_b.jsonl",
+    "everyday prompts that the head was calibrated on": "everyday.jsonl",
+}
 GUARD = {
     "our own cases": "guard.jsonl",
     "Tensor Trust": "jailbreak_tensortrust.jsonl",
@@ -52,7 +56,7 @@ class Ordinary:
 
 
 ORDINARY = (
-    Ordinary("everyday prompts of our own", "everyday.jsonl"),
+    Ordinary("everyday prompts of our own", "everyday_b.jsonl"),
     Ordinary("our own cases, ordinary", "guard.jsonl", family="ordinary"),
     Ordinary("Banking77, test set", "intents_banking77_test.jsonl", rows=500),
     Ordinary("MMLU-Pro, unseen", "domain_mmlu_pro.jsonl", rows=500),

@@ -119,7 +119,9 @@ class Mind:
         return compile_snapshot(
             settings,
             encoder=self.encoder.encoder,
-            heads=digest("heads", (*self.heads.as_bytes(), self.screener.as_bytes())),
+            heads=digest(
+                "heads", (*self.heads.as_bytes(), self.encoder.words.as_bytes(), self.screener.as_bytes())
+            ),
             embed=self.embed,
             tenant_key=tenant_key,
             tools_db=content,

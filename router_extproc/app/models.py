@@ -86,7 +86,7 @@ def list_models(*, as_json: bool = False) -> int:
         return 0
     lines = [str(each.get("error")) if "error" in each else _bundle_line(each) for each in bundles]
     lines = lines or [f"no bundle in {home}; build one with `router-extproc models build`"]
-    lines += ["", f"{'head':<14}{'size':>9}  {'threshold':<11}{'calibration':<18}{'labels':<8}figures"]
+    lines += ["", f"{'head':<14}{'size':>9}  {'threshold':<11}{'calibration':<24}{'labels':<8}figures"]
     lines += [_head_line(head) for head in heads]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
@@ -167,6 +167,6 @@ def _head_line(head: Head) -> str:
         for measured, values in card.figures.items()
     )
     return (
-        f"{head.name:<14}{head.size / 1e3:>6.0f} kB  {threshold:<11}{card.calibration or '-':<18}"
+        f"{head.name:<14}{head.size / 1e3:>6.0f} kB  {threshold:<11}{card.calibration or '-':<24}"
         f"{len(card.labels) or '-':<8}{figures or card.report or 'training/REPORT.md'}"
     )

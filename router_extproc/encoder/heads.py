@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from router_extproc.base.errors import ModelError
 from router_extproc.base.vector import Vector
 from router_extproc.encoder.graph import READ
+from router_extproc.encoder.words import WIDTH
 
 DOMAIN_WEIGHTS = Path(__file__).parent / "weights" / "domain.safetensors"
 """The shipped domain head: 14 categories of MMLU-Pro. `training/README.md` says how it was fitted."""
@@ -32,13 +33,17 @@ class Reads(StrEnum):
 
     SENTENCE = "sentence"
     FEATURES = "features"
+    TOPIC = "topic"
+    """The features, and after them what the words say."""
 
     def of(self, states: NDArray[np.float32], dimension: int) -> NDArray[np.float32]:
         """The columns of (..., width)."""
-        return states[..., :dimension] if self is Reads.SENTENCE else states[..., dimension:]
+        first = 0 if self is Reads.SENTENCE else dimension
+        return states[..., first : first + self.width(dimension)]
 
     def width(self, dimension: int) -> int:
-        return dimension if self is Reads.SENTENCE else (len(READ) + 1) * dimension
+        features = (len(READ) + 1) * dimension
+        return {Reads.SENTENCE: dimension, Reads.FEATURES: features, Reads.TOPIC: features + WIDTH}[self]
 
 
 @dataclass(frozen=True, slots=True)

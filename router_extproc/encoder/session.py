@@ -23,6 +23,7 @@ from router_extproc.base.errors import ModelError
 from router_extproc.base.vector import Vector
 from router_extproc.encoder.bundle import REBUILD, Bundle
 from router_extproc.encoder.graph import ATTENTION_MASK, FEATURES, INPUT_IDS, SENTENCE, TAGS
+from router_extproc.encoder.words import WORD_WEIGHTS, load_words
 
 CHARACTERS_PER_TOKEN = 20
 """A text is cut to this many characters per token of the window before it is tokenised, so that a prompt
@@ -55,8 +56,8 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one pass says of a window. `states`, (width,), holds the sentence vector and then the features
-    that heads read; `tags`, (tokens, tags), are logits."""
+    """What one pass says of a window. `states`, (width,), holds the sentence vector, then the features that
+    heads read, then what the words say; `tags`, (tokens, tags), are logits."""
 
     states: Vector = field(repr=False)
     tags: NDArray[np.float32] = field(repr=False)
@@ -80,6 +81,7 @@ class SentenceEncoder:
         self.encoder = f"{bundle.encoder}-{options.max_tokens}"
         self.base_revision = bundle.base_revision
         self.dimension = bundle.dimension
+        self.words = load_words(WORD_WEIGHTS, bundle.base_revision)
         self.max_tokens = options.max_tokens
         self._max_characters = options.max_tokens * CHARACTERS_PER_TOKEN
         self._tokeniser = load_tokeniser(bundle)
@@ -109,7 +111,8 @@ class SentenceEncoder:
         An exception of onnxruntime's passes through: after the self-test it means lost memory or a bug.
         """
         vector, features, tags = self._session.run([SENTENCE, FEATURES, TAGS], _given(tokens))
-        return Reading(np.concatenate([vector[0], features[0]]), tags[0], self.dimension)
+        states = np.concatenate([vector[0], features[0], self.words.evidence(tokens.ids)])
+        return Reading(states, tags[0], self.dimension)
 
     def encode(self, text: str) -> Vector:
         """The sentence vector, shape (dimension,), unit length: that of `run`."""

@@ -101,8 +101,8 @@ def test_the_exact_graph_of_the_base_agrees_with_the_published_model(tmp_path: P
 def test_the_trunk_keeps_the_sentence_vectors_near_the_published_model_s(exact: SentenceEncoder) -> None:
     texts, expected = _published()
     cosines = (exact.encode_many(texts) * expected).sum(axis=1)
-    assert cosines.mean() >= 0.97
-    assert cosines.min() >= 0.94
+    assert cosines.mean() >= 0.96
+    assert cosines.min() >= 0.92
 
 
 def test_the_quantised_graph_stays_close_to_the_exact_one(exact: SentenceEncoder) -> None:
