@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from router_extproc.evaluation.pii import QUASI_IDENTIFIERS
+from router_extproc.screening.spans import QUASI_IDENTIFIERS
 from training.published import ROUTELLM, SOURCE
 from training.sources import read_rows
 from training.tables import confusion, percent, reliability, table, types_found

@@ -21,6 +21,7 @@ from router_extproc.routing.policy import ReasoningFamily, Route, reasoning_fiel
 from router_extproc.routing.world import World
 from router_extproc.screening.policy import ScreeningPolicy, is_attack
 from router_extproc.screening.reading import Screening
+from router_extproc.screening.spans import PII_TYPES
 from router_extproc.settings.pool_schema import Pricing
 from router_extproc.settings.schema import Settings
 
@@ -93,8 +94,10 @@ def _edits(route: Route, family: ReasoningFamily | None) -> dict[str, object]:
 def _guards_document(
     policy: ScreeningPolicy, decision: Decision | Unsuitable, found: Screening
 ) -> dict[str, object]:
-    """What was found, and what counts of it where the prompt goes. Types and scores only."""
+    """What was found, what counts of it where the prompt goes, and what each model that may not see all types
+    may see there. Types and scores only."""
     attack, pii = policy.guard.of(decision.cache_key), policy.pii.of(decision.cache_key)
+    seen = policy.pii.allowed(decision.cache_key, PII_TYPES) if pii.enabled else {}
     return {
         "jailbreak": {
             "enabled": attack.enabled,
@@ -107,6 +110,7 @@ def _guards_document(
             "threshold": pii.threshold,
             "types": {kind: round(score, 4) for kind, score in sorted(found.types.items())},
             "counted": sorted(decision.sensitive),
+            "allowed": {model: sorted(types) for model, types in sorted(seen.items())},
         },
     }
 
@@ -191,6 +195,8 @@ def _guards(guards: Mapping[str, Any]) -> Iterator[str]:
     types = ", ".join(f"{kind} {score:.2f}" for kind, score in pii["types"].items())
     counted = ", ".join(pii["counted"]) or "nothing"
     yield f"personal data: {types or 'none'}; from {pii['threshold']:.2f} counts {counted}"
+    for model, seen in pii["allowed"].items():
+        yield f"{model} may see {', '.join(seen) or 'no personal data'}"
 
 
 def _domains(shares: Mapping[str, float]) -> list[str]:

@@ -8,12 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
+from router_extproc.screening.spans import identifies
+
 Entity = tuple[int, int, str]
 """Start, end (excluded) in characters, type."""
-
-QUASI_IDENTIFIERS = frozenset("AGE DATE_TIME GPE NRP ORGANIZATION TITLE".split())
-"""Types that by themselves identify nobody: they narrow down who is meant, together with others. Ordinary
-prompts are full of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class PiiReport:
     """`entity_f1`, `precision` and `recall` count all entities alike (micro). `rows_flagged` is the share of
     the rows with something found, `clean_rows_flagged` that of the rows in which there is nothing (0 if there
     is no such row). `rows_identified` and `clean_rows_identified` count only what was found of a type that
-    identifies a person: any but `QUASI_IDENTIFIERS`."""
+    identifies a person: any but the `QUASI_IDENTIFIERS` of `screening.spans`."""
 
     entity_f1: float
     precision: float
@@ -105,7 +103,7 @@ def _share(rows: Sequence[Sequence[Entity]], flagged: Callable[[Sequence[Entity]
 
 
 def _identifies(found: Sequence[Entity]) -> bool:
-    return any(kind not in QUASI_IDENTIFIERS for _, _, kind in found)
+    return identifies(kind for _, _, kind in found)
 
 
 def _score(entities: int, found: int, right: int) -> TypeScore:

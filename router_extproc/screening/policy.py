@@ -96,6 +96,12 @@ class PiiPolicy:
         policies = (self.models.get(model), self.decisions.get(key))
         return frozenset().union(*(policy.denies(types) for policy in policies if policy is not None))
 
+    def allowed(self, key: str, types: frozenset[str]) -> Mapping[str, frozenset[str]]:
+        """By the names of models and adapters that may not see all of `types` under the policy `key`, those
+        that they may see."""
+        seen = {model: types - self.denied(key, model, types) for model in self.models}
+        return {model: kinds for model, kinds in seen.items() if kinds != types}
+
 
 @dataclass(frozen=True, slots=True)
 class Least:

@@ -1,4 +1,5 @@
-"""Places of personal data in a text: what a place is, how overlapping finds become one answer, masking.
+"""Places of personal data in a text: its types and their groups, how overlapping finds become one answer,
+masking.
 
 Offsets count the characters of the original text as Python does (code points), `end` excluded. Knows nothing
 of how the places were found.
@@ -6,15 +7,24 @@ of how the places were found.
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from types import MappingProxyType
 
 PII_TYPES = frozenset(
     "AGE CREDIT_CARD DATE_TIME DOMAIN_NAME EMAIL_ADDRESS GPE IBAN_CODE IP_ADDRESS NRP ORGANIZATION PERSON"
     " PHONE_NUMBER STREET_ADDRESS TITLE US_DRIVER_LICENSE US_SSN ZIP_CODE".split()
 )
 """The 17 types that vLLM Semantic Router's token classifier has labels for, under its names."""
+
+QUASI_IDENTIFIERS = frozenset("AGE DATE_TIME GPE NRP ORGANIZATION TITLE".split())
+"""Types that by themselves identify nobody: they narrow down who is meant, and several of them together may
+leave only one (Sweeney 2000). Ordinary prompts are full of them. `ZIP_CODE` and `DOMAIN_NAME` are not here:
+they may well be one person's own, and ordinary prompts hold few."""
+
+PII_GROUPS: Mapping[str, frozenset[str]] = MappingProxyType({"QUASI_IDENTIFIERS": QUASI_IDENTIFIERS})
+"""Names that a policy may have in the place of several types. No name is a type's."""
 
 
 class Source(StrEnum):
@@ -42,6 +52,17 @@ class PiiSpan:
             raise ValueError(f"{self.type!r} is no type of personal data")
         if not 0.0 < self.score <= 1.0:
             raise ValueError(f"a score of {self.score} is outside (0, 1]")
+
+
+def types_named(names: Iterable[str]) -> frozenset[str]:
+    """The types that `names` stand for: a group's are its types, any other name stands for itself. Whether it
+    is one of `PII_TYPES` is not looked at."""
+    return frozenset(kind for name in names for kind in PII_GROUPS.get(name, (name,)))
+
+
+def identifies(types: Iterable[str]) -> bool:
+    """Whether one of `types` identifies a person by itself."""
+    return not QUASI_IDENTIFIERS.issuperset(types)
 
 
 def merge(text: str, spans: Iterable[PiiSpan]) -> tuple[PiiSpan, ...]:

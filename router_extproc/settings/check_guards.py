@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from router_extproc.screening.policy import Least
-from router_extproc.screening.spans import PII_TYPES
+from router_extproc.screening.spans import PII_GROUPS, PII_TYPES, types_named
 from router_extproc.settings.problem import Loc, Problem, Severity, nearest
 from router_extproc.settings.routing_schema import Decision
 from router_extproc.settings.schema import Category, Settings
@@ -69,7 +69,7 @@ def _answer_problems(settings: Settings) -> Iterator[Problem]:
     types = (*loc, "pii_types_allowed")
     if given.pii_types_allowed and not given.pii_enabled and "pii_enabled" not in given.model_fields_set:
         yield _idle(types, "answers are not read for personal data; set pii_enabled, or remove it")
-    elif PII_TYPES.issubset(given.pii_types_allowed):
+    elif PII_TYPES.issubset(types_named(given.pii_types_allowed)):
         yield _idle(types, "it allows every type; leave some out, or remove it and pii_enabled")
     yield from _type_problems(given.pii_types_allowed, types)
 
@@ -95,16 +95,25 @@ def _own_problems(
             yield _idle((*loc, key), PII_OFF)
 
 
-def _type_problems(types: Sequence[str], loc: Loc) -> Iterator[Problem]:
-    for index, name in enumerate(types):
-        if name not in PII_TYPES:
-            known = f"; the types are {', '.join(sorted(PII_TYPES))}"
-            yield Problem(
-                (*loc, index),
-                f"{name!r} is no type of personal data{nearest(name.upper(), PII_TYPES, else_say=known)}",
-            )
-        elif name in types[:index]:
+def _type_problems(names: Sequence[str], loc: Loc) -> Iterator[Problem]:
+    for index, name in enumerate(names):
+        group = next((each for each in PII_GROUPS if each in names and name in PII_GROUPS[each]), None)
+        if name not in PII_TYPES | PII_GROUPS.keys():
+            yield Problem((*loc, index), _no_type(name))
+        elif name in names[:index]:
             yield _idle((*loc, index), f"{name} stands here already; remove it", why=False)
+        elif group is not None:
+            yield _idle((*loc, index), f"{name} is one of {group}, which stands here too; remove one of them")
+
+
+def _no_type(name: str) -> str:
+    """What there is instead, the nearest first."""
+    guess = nearest(name.upper(), PII_TYPES | PII_GROUPS.keys())
+    groups = (f"{group} ({', '.join(sorted(PII_GROUPS[group]))})" for group in sorted(PII_GROUPS))
+    return (
+        f"{name!r} is no type of personal data, and no group of them{guess}"
+        f"; the types are {', '.join(sorted(PII_TYPES))}; the groups are {', '.join(groups)}"
+    )
 
 
 def _idle(loc: Loc, text: str, *, why: bool = True) -> Problem:

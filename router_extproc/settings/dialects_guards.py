@@ -27,6 +27,10 @@ FAILS_CLOSED: Final = (
     "is not given: a request in which nobody could look for personal data does not pass (`block`); there it "
     "does"
 )
+SEES_NOTHING: Final = (
+    "is not given: the model may see no personal data, as it is there, not a date or a city either; allow it "
+    "all, or `pii_types_allowed: [QUASI_IDENTIFIERS]`"
+)
 ZERO: Final = "is 0, at which everything would count; our default counts"
 
 
@@ -73,9 +77,7 @@ def complete_policies(
         policy = model.get("pii_policy")
         if policy is None and looks:
             model["pii_policy"] = {"allow_by_default": False}
-            draft.warn(
-                loc, "is not given: the model may see no personal data, as it is there; allow it", inert=False
-            )
+            draft.warn(loc, SEES_NOTHING, inert=False)
         elif isinstance(policy, Mapping) and policy.get("allow_by_default") is not True and not looks:
             why = "no classifier looks for personal data" if by_model else "only plugins of decisions do"
             draft.warn(loc, f"counts here, and does not there, where {why}", inert=False)

@@ -52,8 +52,8 @@ class PiiModel(Strict):
 
 
 class ModelPolicy(Strict):
-    """What personal data a model may see: all of it, or only `pii_types_allowed`. A model without a policy
-    may see everything."""
+    """What personal data a model may see: all of it, or only `pii_types_allowed`, types and groups of types.
+    A model without a policy may see everything."""
 
     allow_by_default: bool = False
     pii_types_allowed: list[str] = []

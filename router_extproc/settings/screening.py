@@ -1,4 +1,5 @@
-"""From validated settings to the guards' policy. What has no effect leaves no trace in it."""
+"""From validated settings to the guards' policy. What has no effect leaves no trace in it, and the names of
+groups have become types."""
 
 import dataclasses
 from typing import Any
@@ -15,7 +16,7 @@ from router_extproc.screening.policy import (
     ScreeningPolicy,
     Strictness,
 )
-from router_extproc.screening.spans import PII_TYPES
+from router_extproc.screening.spans import PII_TYPES, types_named
 from router_extproc.settings.guard_schema import ModelPolicy
 from router_extproc.settings.routing import decision_cache_key
 from router_extproc.settings.routing_schema import Decision
@@ -71,7 +72,7 @@ def _denies(policy: ModelPolicy | None) -> bool:
 
 
 def _allowed(policy: ModelPolicy) -> ModelPii:
-    return ModelPii(policy.allow_by_default, frozenset(policy.pii_types_allowed))
+    return ModelPii(policy.allow_by_default, types_named(policy.pii_types_allowed))
 
 
 def _own(settings: Settings) -> list[tuple[str, Category | Decision]]:
@@ -109,7 +110,9 @@ def _pii(settings: Settings) -> PiiPolicy:
         for served in (name, *(lora.name for lora in model.loras))
     }
     decisions = {
-        decision_cache_key(each): ModelPii(allow_by_default=False, allowed=frozenset(each.pii_types_allowed))
+        decision_cache_key(each): ModelPii(
+            allow_by_default=False, allowed=types_named(each.pii_types_allowed)
+        )
         for each in settings.decisions
         if each.pii_types_allowed is not None and decision_looks_for_pii(each, settings)
     }
@@ -130,7 +133,7 @@ def _answers(settings: Settings) -> AnswerPolicy:
     return AnswerPolicy(
         pii=_least(_pii(settings)) if given.pii_enabled else None,
         guard=_least(_guard(settings)) if given.jailbreak_enabled else None,
-        allowed=frozenset(given.pii_types_allowed if given.pii_enabled else ()),
+        allowed=types_named(given.pii_types_allowed if given.pii_enabled else ()),
     )
 
 

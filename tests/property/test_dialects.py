@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from router_extproc.base.errors import ConfigError
 from router_extproc.screening.policy import PiiPolicy
-from router_extproc.screening.spans import PII_TYPES
+from router_extproc.screening.spans import PII_TYPES, types_named
 from router_extproc.settings.compile import compile_snapshot
 from router_extproc.settings.dialects import Form
 from router_extproc.settings.dialects_rules import DOMAINS
@@ -29,7 +29,7 @@ FAMILIES = {
 }
 SHARE = st.integers(0, 20).map(lambda number: number / 20)
 WORD = st.sampled_from("urgent invoice outage review contract proof 保証 naïve".split())
-TYPES = st.lists(st.sampled_from(["PERSON", "GPE", "US_SSN", "NO_PII"]), max_size=3)
+TYPES = st.lists(st.sampled_from(["PERSON", "GPE", "US_SSN", "NO_PII", "QUASI_IDENTIFIERS"]), max_size=3)
 NAMES = st.sampled_from([*sorted(DOMAINS), "Math", "outage", "invoices"])
 
 
@@ -276,7 +276,7 @@ def policies_hold(raw: dict[str, Any], pii: PiiPolicy) -> None:
         policy = model.get("pii_policy")
         if policy is None or policy.get("allow_by_default"):
             continue
-        denied = PII_TYPES - set(policy.get("pii_types_allowed", []))
+        denied = PII_TYPES - types_named(policy.get("pii_types_allowed", []))
         assert pii.default.enabled
         for served in (name, ADAPTERS[name]):
             assert pii.denied("", served, PII_TYPES) == denied

@@ -93,6 +93,24 @@ def test_a_head_that_fails_is_shown() -> None:
     assert "what the domain is could not be found out (no_analysis)" in text
 
 
+def test_a_group_is_shown_as_its_types_and_an_everyday_prompt_stays_where_it_belongs() -> None:
+    models = yaml.safe_load(SHIPPED.read_text())["model_config"]
+    models["qwen3-32b"]["pii_policy"] = {"pii_types_allowed": ["QUASI_IDENTIFIERS"]}
+    models["qwen3-8b"]["pii_policy"] = {}
+    said = Screening(attack=0.0, types={"GPE": 0.9, "AGE": 0.9, "NRP": 0.9})
+    document = explained(
+        Analysis(embed([PROMPT])[0], {"domain": {"law": 0.7}}, "e1", 6, screening=said), model_config=models
+    )
+    assert document["model"] == "qwen3-32b"
+    assert document["guards"]["pii"]["allowed"] == {
+        "qwen3-32b": ["AGE", "DATE_TIME", "GPE", "NRP", "ORGANIZATION", "TITLE"],
+        "qwen3-8b": [],
+    }
+    text = as_text(document)
+    assert "qwen3-32b may see AGE, DATE_TIME, GPE, NRP, ORGANIZATION, TITLE\n" in text
+    assert "qwen3-8b may see no personal data\n" in text
+
+
 def test_guards_that_are_off_are_said_to_be() -> None:
     document = explained()
     assert document["guards"]["jailbreak"] == {
@@ -124,6 +142,8 @@ def test_what_the_guards_find_is_shown_with_what_follows() -> None:
     text = as_text(document)
     assert "guards     jailbreak 0.8000, counts from 0.75: blocked\n" in text
     assert "personal data: GPE 0.20, PERSON 0.90; from 0.50 counts PERSON\n" in text
+    assert document["guards"]["pii"]["allowed"] == {"qwen3-32b": ["AGE"]}
+    assert "           qwen3-32b may see AGE\n" in text
     analysis = dataclasses.replace(analysis, screening=Screening(attack=0.7))
     calm = explained(analysis, model_config=models, categories=categories, prompt_guard={"enabled": True})
     assert calm["model"] == "qwen3-32b"

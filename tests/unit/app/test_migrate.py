@@ -29,7 +29,7 @@ def test_migration_prints_our_form_and_says_the_rest_on_stderr(
         f"{EXAMPLE}: prompt_guard.{{use_modernbert, model_id, use_cpu, jailbreak_mapping_path}}: " in said.err
     )
     assert "prompt_guard: {enabled: true, threshold: 0.7}\n" in said.out
-    assert "      pii_types_allowed: [GPE, ORGANIZATION]\n" in said.out
+    assert "      pii_types_allowed: [AGE, DATE_TIME, GPE, NRP, ORGANIZATION, TITLE]\n" in said.out
     assert "  jailbreak_enabled: true\n  jailbreak_threshold: 0.8\n  pii_enabled: true\n" in said.out
     ours = folder / "router.yaml"
     ours.write_text(said.out)

@@ -71,3 +71,12 @@ def test_a_model_is_denied_what_either_policy_denies() -> None:
     assert policy.denied("decision:hr", "near", BOTH) == {"AGE"}
     assert policy.denied("decision:hr", "far", BOTH) == BOTH
     assert policy.denied("decision:hr", "far", frozenset()) == frozenset()
+
+
+def test_what_a_model_may_see_is_told_where_it_is_not_everything() -> None:
+    policy = PiiPolicy(
+        models={"near": ModelPii(), "far": ModelPii(allow_by_default=False, allowed=frozenset({"AGE"}))},
+        decisions={"decision:hr": ModelPii(allow_by_default=False, allowed=frozenset({"PERSON"}))},
+    )
+    assert policy.allowed("", BOTH) == {"far": {"AGE"}}
+    assert policy.allowed("decision:hr", BOTH) == {"near": {"PERSON"}, "far": frozenset()}

@@ -2,7 +2,17 @@
 
 import pytest
 
-from router_extproc.screening.spans import PII_TYPES, PiiSpan, Source, mask, merge
+from router_extproc.screening.spans import (
+    PII_GROUPS,
+    PII_TYPES,
+    QUASI_IDENTIFIERS,
+    PiiSpan,
+    Source,
+    identifies,
+    mask,
+    merge,
+    types_named,
+)
 
 TEXT = "Write to jo.doe@example.com or call +1 202 555 0143."
 
@@ -13,6 +23,26 @@ def span(start: int, end: int, kind: str = "PERSON", score: float = 0.9) -> PiiS
 
 def test_there_are_seventeen_types() -> None:
     assert len(PII_TYPES) == 17
+
+
+def test_every_type_is_known_to_identify_a_person_or_not() -> None:
+    assert QUASI_IDENTIFIERS < PII_TYPES
+    assert len(PII_TYPES - QUASI_IDENTIFIERS) == 11
+    assert all(types < PII_TYPES for types in PII_GROUPS.values())
+    assert PII_GROUPS.keys().isdisjoint(PII_TYPES)
+
+
+def test_a_group_stands_for_its_types_and_any_other_name_for_itself() -> None:
+    assert types_named(["QUASI_IDENTIFIERS"]) == QUASI_IDENTIFIERS
+    assert types_named(["PERSON", "QUASI_IDENTIFIERS", "AGE"]) == QUASI_IDENTIFIERS | {"PERSON"}
+    assert types_named(["PERSN"]) == {"PERSN"}
+    assert types_named([]) == frozenset()
+
+
+def test_a_text_identifies_somebody_by_one_type_that_does() -> None:
+    assert not identifies([])
+    assert not identifies(QUASI_IDENTIFIERS)
+    assert all(identifies([kind, "AGE"]) for kind in PII_TYPES - QUASI_IDENTIFIERS)
 
 
 @pytest.mark.parametrize(

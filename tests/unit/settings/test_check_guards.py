@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from router_extproc.base.errors import ConfigError
-from router_extproc.screening.spans import PII_TYPES
+from router_extproc.screening.spans import PII_TYPES, QUASI_IDENTIFIERS
 from router_extproc.settings.check import problems_in
 from router_extproc.settings.load import settle
 from router_extproc.settings.problem import Severity, path_of
@@ -59,13 +59,50 @@ def answers(**keys: Any) -> dict[str, Any]:
 def test_a_type_that_is_none_is_refused_with_the_nearest() -> None:
     path = "model_config.small.pii_policy.pii_types_allowed[1]"
     found = said(Severity.ERROR, {"pii_types_allowed": ["AGE", "email_adress"]})
-    assert found[path] == "'email_adress' is no type of personal data; did you mean `EMAIL_ADDRESS`?"
+    assert found[path].startswith(
+        "'email_adress' is no type of personal data, and no group of them; did you mean `EMAIL_ADDRESS`?; the"
+    )
     found = said(Severity.ERROR, **answers(pii_enabled=True, pii_types_allowed=["email"]))
     assert set(found) == {f"{ANSWERS}.pii_types_allowed[0]"}
     found = said(Severity.ERROR, decisions=sums(pii_types_allowed=["NO_PII"]))
     assert found["decisions[0].pii_types_allowed[0]"].startswith(
-        "'NO_PII' is no type of personal data; the types are AGE, CREDIT_CARD, DATE_TIME,"
+        "'NO_PII' is no type of personal data, and no group of them; the types are AGE, CREDIT_CARD,"
     )
+
+
+@pytest.mark.parametrize("name", ["quasi_identifier", "IDENTIFIERS", "EVERYTHING"])
+def test_a_group_that_is_none_is_refused_with_those_that_there_are(name: str) -> None:
+    said_of = said(Severity.ERROR, {"pii_types_allowed": [name]})
+    (text,) = said_of.values()
+    assert text.endswith("the groups are QUASI_IDENTIFIERS (AGE, DATE_TIME, GPE, NRP, ORGANIZATION, TITLE)")
+    assert ("did you mean `QUASI_IDENTIFIERS`" in text) is (name != "EVERYTHING")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["QUASI_IDENTIFIERS"], ["QUASI_IDENTIFIERS", "DOMAIN_NAME"], ["ZIP_CODE", "QUASI_IDENTIFIERS"]],
+)
+def test_a_group_may_stand_wherever_types_may(names: list[str]) -> None:
+    for keys in (
+        {"policy": {"pii_types_allowed": names}},
+        answers(pii_enabled=True, pii_types_allowed=names),
+    ):
+        assert not any(said(severity, **keys) for severity in Severity)
+    assert not said(Severity.ERROR, decisions=sums(pii_types_allowed=names))
+
+
+def test_a_type_beside_its_group_is_too_much_whichever_comes_first() -> None:
+    path = "model_config.small.pii_policy.pii_types_allowed"
+    said_of = said(Severity.IDLE, {"pii_types_allowed": ["QUASI_IDENTIFIERS", "PERSON", "AGE"]})
+    assert said_of[f"{path}[2]"].startswith("has no effect: AGE is one of QUASI_IDENTIFIERS")
+    assert idle({"pii_types_allowed": ["AGE", "PERSON", "QUASI_IDENTIFIERS"]}) == {f"{path}[0]"}
+    assert idle({"pii_types_allowed": ["QUASI_IDENTIFIERS", "QUASI_IDENTIFIERS"]}) == {f"{path}[1]"}
+
+
+def test_every_type_by_its_group_and_its_name_is_every_type() -> None:
+    named = sorted(PII_TYPES - QUASI_IDENTIFIERS)
+    found = answers(pii_enabled=True, pii_types_allowed=[*named, "QUASI_IDENTIFIERS"])
+    assert idle(**found) == {f"{ANSWERS}.pii_types_allowed"}
 
 
 def test_a_type_that_stands_twice_is_too_much() -> None:

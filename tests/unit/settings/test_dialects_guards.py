@@ -81,7 +81,8 @@ def test_a_threshold_of_what_is_switched_off_needs_no_word() -> None:
 def test_a_model_s_policy_is_kept_but_for_the_type_that_is_none() -> None:
     policy = {"allow_by_default": False, "pii_types_allowed": ["NO_PII", "GPE", "PERSN"]}
     found = refused(model_config=pool(small=policy))
-    assert "pii_types_allowed[2]: 'PERSN' is no type of personal data; did you mean `PERSON`?" in found
+    assert "pii_types_allowed[2]: 'PERSN' is no type of personal data, and no group" in found
+    assert "did you mean `PERSON`?" in found
     policy = {"pii_types_allowed": ["NO_PII", "GPE"]}
     document = canonical(model_config=pool(small=policy))
     assert document["model_config"]["small"]["pii_policy"] == {"pii_types_allowed": ["GPE"]}

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from router_extproc.screening.spans import QUASI_IDENTIFIERS
 from router_extproc.settings.generation import generation_of
 from router_extproc.settings.schema import Settings
 
@@ -161,6 +162,16 @@ def test_which_types_are_allowed_counts_and_their_order_does_not() -> None:
     found = [
         guarded(**{allowed: {"pii_types_allowed": types}})
         for types in (["AGE", "GPE", "PERSON", "TITLE"], ["TITLE", "PERSON", "GPE", "AGE"], ["AGE", "NRP"])
+    ]
+    assert found[0] == found[1] != found[2]
+
+
+def test_a_group_and_its_types_are_one_generation() -> None:
+    """Who names the types one by one need not lose the cache by naming the group."""
+    allowed = "model_config__qwen3-8b__pii_policy"
+    found = [
+        guarded(**{allowed: {"pii_types_allowed": types}})
+        for types in (["QUASI_IDENTIFIERS"], sorted(QUASI_IDENTIFIERS), ["AGE"])
     ]
     assert found[0] == found[1] != found[2]
 

@@ -14,7 +14,7 @@ from router_extproc.screening.policy import (
     ScreeningPolicy,
     Strictness,
 )
-from router_extproc.screening.spans import PII_TYPES
+from router_extproc.screening.spans import PII_TYPES, QUASI_IDENTIFIERS
 from router_extproc.settings.schema import Settings
 from router_extproc.settings.screening import compile_screening, screening_document
 
@@ -101,6 +101,28 @@ def test_a_model_s_policy_is_its_adapters_too_and_switches_the_search_on() -> No
     for name in ("far", "legal"):
         assert pii.denied("math", name, SOME) == {"GPE"}
     assert pii.denied("math", "near", SOME) == frozenset()
+
+
+def test_a_group_of_types_is_its_types_in_every_policy() -> None:
+    names = ["QUASI_IDENTIFIERS", "PERSON"]
+    types = QUASI_IDENTIFIERS | {"PERSON"}
+    found = policy(
+        far={"pii_types_allowed": names},
+        decisions=decision(pii_types_allowed=names),
+        **answers(pii_enabled=True, pii_types_allowed=names),
+    )
+    assert found.pii.models["legal"] == found.pii.decisions["decision:sums"] == ModelPii(False, types)
+    assert found.answers.allowed == types
+    assert found.pii.denied("decision:sums", "far", EVERYTHING) == EVERYTHING - types
+    document = screening_document(found)
+    for part in (document["pii"]["models"]["far"], document["pii"]["decisions"]["decision:sums"]):
+        assert part["allowed"] == sorted(types)
+    assert document["answers"]["allowed"] == sorted(types)
+
+
+def test_who_may_see_every_type_by_its_group_or_name_is_denied_nothing() -> None:
+    named = sorted(EVERYTHING - QUASI_IDENTIFIERS)
+    assert policy(far={"pii_types_allowed": [*named, "QUASI_IDENTIFIERS"]}) == ScreeningPolicy()
 
 
 def test_a_policy_without_keys_denies_everything() -> None:
