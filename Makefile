@@ -40,7 +40,7 @@ format: $(VENV)/dev.stamp ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/dev.stamp ## measure Envoy, the router and the cache side by side
+bench: $(VENV)/dev.stamp ## measure Envoy, the router, the cache and the judgements side by side
 	@$(RUN) models build
 	$(BIN)/python -m bench $(ARGS)
 

@@ -1,4 +1,5 @@
-"""`python -m bench`: measure, print tables or `--json`. `proxy` or `lookup` measures only that part."""
+"""`python -m bench`: measure, print tables or `--json`. The name of a part measures only that one: `proxy`,
+`lookup`, or `judgements`."""
 
 import argparse
 import asyncio
@@ -10,29 +11,39 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import lookup, proxy
+from bench import judgements, lookup, proxy
 from bench.stack import running
 from router_extproc.base.errors import OperatorError
 
 LEVELS = (1, 8, 32)
+PARTS = ("proxy", "lookup", "judgements")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["all", "proxy", "lookup"], default="all")
+    parser.add_argument("part", nargs="?", choices=["all", *PARTS], default="all")
     parser.add_argument("--json", action="store_true", help="print a list of {measure, value, unit}")
     parser.add_argument("--requests", type=int, default=900, help="per row of the first table (default: 900)")
+    rounds = judgements.ROUNDS
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"of the judgements (default: {rounds})")
     options = parser.parse_args()
+    if options.rounds < 1:
+        parser.error("--rounds: at least 1")
+    parts = PARTS if options.part == "all" else (options.part,)
     tables, measures = [machine() + "\n"], list[dict[str, object]]()
     try:
-        if options.part != "lookup":
+        if "proxy" in parts:
             rows = asyncio.run(through_proxies(options.requests))
             tables.append(proxy.table(rows))
             measures += proxy.measures(rows)
-        if options.part != "proxy":
+        if "lookup" in parts:
             found = asyncio.run(lookup.run())
             tables.append(lookup.table(found))
             measures += lookup.measures(found)
+        if "judgements" in parts:
+            costs = judgements.run(rounds=options.rounds)
+            tables.append(judgements.table(costs))
+            measures += judgements.measures(costs)
     except OperatorError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
