@@ -64,7 +64,9 @@ def test_a_fork_has_its_last_layers_twice_with_weights_of_their_own(precision: P
         name for name in names(found) if name.startswith(FORKED_LAYER)
     }
     stored = {each.name: onnx.numpy_helper.to_array(each) for each in found.graph.initializer}
-    copies = {name for name in stored if name.startswith(FORKED)}
+    copies = {name for name in stored if name.startswith(FORKED_LAYER)}
+    second = [node for node in found.graph.node if node.name.startswith(FORKED_LAYER)]
+    assert {name for node in second for name in node.input if name in stored} == copies
     assert copies
     for name in copies:
         np.testing.assert_array_equal(stored[name], stored[name.removeprefix(FORKED)])
