@@ -12,7 +12,8 @@ from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
 from router_extproc.caching.entry import Candidate, Entry
 from router_extproc.caching.marks import Mark, Selector
-from router_extproc.exchange.effects import Note
+from router_extproc.exchange.effects import Note, Question, ScreenAnswer
+from router_extproc.exchange.effects import Store as StoreEffect
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.compiled import Needs
 
@@ -121,3 +122,38 @@ class Telemetry(Protocol):
     def note(self, note: Note) -> None:
         """Record what happened. Never blocks, never raises."""
         ...
+
+
+Deed = type[Question | StoreEffect | ScreenAnswer]
+"""What was done for an exchange: the kind alone, because the effect itself holds texts."""
+
+
+class Witness(Protocol):
+    """Sees one exchange, from its first message to its end; times are Unix seconds. Methods never block and
+    never raise. May be called for exchanges that are none of the router's business."""
+
+    def saw(self, note: Note, at: float) -> None:
+        """`at`: when it was noted. A note that has seconds of its own is more exact."""
+        ...
+
+    def did(self, deed: Deed, status: str, began: float, ended: float, concluded: float) -> None:
+        """`status` is `hit`, `miss`, `done`, or why it failed. `concluded`: when the exchange had made
+        something of it."""
+        ...
+
+    def over(self, at: float) -> None:
+        """Called once, last. Nothing waits for it."""
+        ...
+
+
+class Unwatched:
+    """A `Witness` that nobody asks."""
+
+    def saw(self, note: Note, at: float) -> None:
+        return
+
+    def did(self, deed: Deed, status: str, began: float, ended: float, concluded: float) -> None:
+        return
+
+    def over(self, at: float) -> None:
+        return

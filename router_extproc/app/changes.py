@@ -8,6 +8,8 @@ import asyncio
 from router_extproc.app.configuration import Configuration
 from router_extproc.app.mind import Mind
 from router_extproc.app.reload import Generation, Generations, Outcome, Proxy
+from router_extproc.app.telling import Telling
+from router_extproc.app.token import debug_token
 from router_extproc.base.errors import ConfigError
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.loading import Heads
@@ -28,6 +30,7 @@ class Changes:
         analyst: BatchingAnalyst,
         pool: Pool,
         metrics: Metrics,
+        telling: Telling,
         tenant_key: bytes,
         longest_ttl: float,
     ) -> None:
@@ -36,6 +39,7 @@ class Changes:
         self._analyst = analyst
         self._pool = pool
         self._metrics = metrics
+        self._telling = telling
         self._tenant_key = tenant_key
         self._longest_ttl = longest_ttl
         self._coming: Heads | None = None
@@ -62,7 +66,8 @@ class Changes:
         """Changes nothing yet. Raises OperatorError."""
         other = await asyncio.to_thread(self._mind.prepared, changed)
         self._coming = other.heads
-        fresh = await asyncio.to_thread(other.plan, changed, self._tenant_key)
+        word = await asyncio.to_thread(debug_token, changed.path, changed.settings)
+        fresh = await asyncio.to_thread(other.plan, changed, self._tenant_key, word)
         if fresh.cache.longest_ttl > self._longest_ttl:
             raise ConfigError(
                 f"{changed.path}: ttl_seconds: answers may not live longer than the router was started "
@@ -77,6 +82,7 @@ class Changes:
         if outcome is not Outcome.TAKEN or heads is None:
             return
         self._configure(now.configuration)
+        self._telling.configure(now.configuration.settings)
         self._analyst.add_heads(heads.on_vector, heads.on_text)
         # Requests under way still need the heads that they began with, while an analysis may take.
         loop = asyncio.get_running_loop()

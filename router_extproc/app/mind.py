@@ -112,7 +112,9 @@ class Mind:
         """What the guards find in `text`."""
         return self.screener.screen(text)
 
-    def plan(self, configuration: Configuration, tenant_key: bytes = b"") -> Snapshot:
+    def plan(
+        self, configuration: Configuration, tenant_key: bytes = b"", debug_token: str | None = None
+    ) -> Snapshot:
         """Blocks while phrases are embedded. Raises ConfigError."""
         settings = configuration.settings
         content = configuration.tools
@@ -126,6 +128,7 @@ class Mind:
             tenant_key=tenant_key,
             tools_db=content,
             tools=self._toolbox(settings, content),
+            debug_token=debug_token,
         )
 
     def _toolbox(self, settings: Settings, content: bytes) -> ToolBox | None:

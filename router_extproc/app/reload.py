@@ -25,7 +25,7 @@ POLL_SECONDS: Final = 1.0
 """Between two looks at the files. Polling sees what notifications miss: a mounted ConfigMap is replaced by
 renaming a folder that a link two levels up points to."""
 
-AT_START: Final = ("listeners", "encoder", "limits", "admin", "simulator", "observability")
+AT_START: Final = ("listeners", "encoder", "limits", "admin", "simulator")
 CACHE_AT_START: Final = (
     "enabled",
     "backend_type",
@@ -41,6 +41,8 @@ CACHE_AT_START: Final = (
     "max_pending_writes",
     "max_pending_bytes",
 )
+
+TRACING_AT_START: Final = ("enabled", "provider", "exporter", "resource")
 
 SCREENING_AT_START: Final = ("max_tokens",)
 
@@ -175,6 +177,10 @@ def _changed(before: Settings, after: Settings) -> Iterator[str]:
     one, other = before.model_dump(), after.model_dump()
     yield from _differing(one, other, AT_START, "")
     yield from _differing(one["semantic_cache"], other["semantic_cache"], CACHE_AT_START, "semantic_cache.")
+    logged, others = one["observability"], other["observability"]
+    yield from _differing(logged, others, ("log_format",), "observability.")
+    traced, retraced = logged["tracing"], others["tracing"]
+    yield from _differing(traced, retraced, TRACING_AT_START, "observability.tracing.")
     yield from _differing(one["screening"], other["screening"], SCREENING_AT_START, "screening.")
 
 

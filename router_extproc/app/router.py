@@ -21,7 +21,8 @@ from router_extproc.app.configuration import (
 )
 from router_extproc.app.mind import Mind
 from router_extproc.app.reload import Generation, Generations, Proxy, watch
-from router_extproc.app.token import admin_token, api_host
+from router_extproc.app.telling import Telling, collecting
+from router_extproc.app.token import admin_token, api_host, debug_token
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
@@ -89,7 +90,7 @@ async def running(
     settings = configuration.settings
     clock, metrics = SystemClock(), Metrics(settings.semantic_cache.backend_type)
     key = tenant_key(configuration)
-    plan = mind.plan(configuration, key)
+    plan = mind.plan(configuration, key, debug_token(configuration.path, settings))
     for line in grouped(configuration.warnings):
         log.warning("%s: %s", configuration.path, line)
     async with AsyncExitStack() as stack:
@@ -98,11 +99,13 @@ async def running(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
         )
         pool = Pool()
-        ports = _ports(stack, analyst, cache, pool, metrics, clock)
-        changes = Changes(mind, analyst, pool, metrics, key, longest_ttl=plan.cache.longest_ttl)
+        traces = await stack.enter_async_context(collecting(settings.observability.tracing))
+        telling = Telling(settings, traces)
+        ports = _ports(stack, analyst, cache, pool, metrics, clock, telling)
+        changes = Changes(mind, analyst, pool, metrics, telling, key, longest_ttl=plan.cache.longest_ttl)
         generations = changes.since(Generation(1, configuration, plan), proxy)
         servicer = Servicer(
-            lambda: Exchange(generations.current.plan, secrets.token_hex(8)),
+            lambda: Exchange(generations.current.plan, secrets.token_hex(16)),
             ports,
             settings.limits.max_streams,
         )
@@ -159,6 +162,7 @@ def _ports(
     pool: Pool,
     metrics: Metrics,
     clock: SystemClock,
+    telling: Telling,
 ) -> Ports:
     """What exchanges run on. Comparisons and screenings of answers end when `stack` is left."""
     telemetry = Audited(metrics)
@@ -177,6 +181,7 @@ def _ports(
         telemetry=telemetry,
         clock=clock,
         pool=pool,
+        witness=telling.witness,
     )
 
 

@@ -17,7 +17,7 @@ def serve(config: Path) -> int:
     """Returns 0 after SIGINT, SIGTERM or SIGHUP. Raises OperatorError."""
     configuration = load(config)
     settings = configuration.settings
-    configure_logging(settings.observability.log_level)
+    configure_logging(settings.observability.log_level, form=settings.observability.log_format)
     require_free(listening(configuration))
     mind = Mind.load(find_bundle(settings), configuration)
 

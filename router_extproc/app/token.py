@@ -1,5 +1,5 @@
-"""The token that guards the calls which change something, or show the cache or the configuration: a file
-that only its owner may read."""
+"""Tokens in files that only their owner may read: the one that guards the calls which change something, or
+show the cache or the configuration; and the one that lets a client have a request's trace logged."""
 
 import ipaddress
 import logging
@@ -7,11 +7,31 @@ import os
 import secrets
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What a token is for: its name, the configuration's key of its file, and what goes on without it."""
+
+    name: str
+    key: str
+    without: str
+
+
+ADMIN = Purpose(
+    "admin token",
+    "admin.token_file",
+    "the calls that need the token are refused and the API listens on loopback",
+)
+DEBUG = Purpose(
+    "debug token", "observability.debug_token_file", "no client can have its request's trace logged"
+)
 
 LOOPBACK = MappingProxyType({4: "127.0.0.1", 6: "::1"})
 
@@ -28,18 +48,28 @@ def admin_token(config: Path, settings: Settings) -> str | None:
     time agree on one. None when the configuration names no file, or it can neither be read nor written here:
     the router serves without those calls then, and the log says so. Raises OperatorError for a file that is
     there and cannot be trusted."""
-    path = token_path(config, settings)
+    return _token_in(token_path(config, settings), ADMIN)
+
+
+def debug_token(config: Path, settings: Settings) -> str | None:
+    """The token in `observability.debug_token_file`; otherwise as `admin_token`."""
+    named = settings.observability.debug_token_file
+    return _token_in(None if named is None else config.parent / named, DEBUG)
+
+
+def _token_in(path: Path | None, purpose: Purpose) -> str | None:
     if path is None:
         return None
     try:
-        return read_token(path) or _create(path)
+        return read_token(path, purpose) or _create(path, purpose)
     except OSError as error:
         log.warning(
-            "%s: cannot be written (%s), so the calls that need the token are refused and the API "
-            "listens on loopback; set admin.token_file to a file in a folder that the router may write, or "
+            "%s: cannot be written (%s), so %s; set %s to a file in a folder that the router may write, or "
             "put a token there",
             path,
             error.strerror or error,
+            purpose.without,
+            purpose.key,
         )
         return None
 
@@ -62,7 +92,7 @@ def api_host(address: str, *, guarded: bool) -> str:
     return address if given.is_loopback else LOOPBACK[given.version]
 
 
-def read_token(path: Path) -> str | None:
+def read_token(path: Path, purpose: Purpose = ADMIN) -> str | None:
     """The token in `path`; None when there is no such file. Raises OperatorError."""
     try:
         # A pipe that nobody writes to would block here for ever.
@@ -71,15 +101,15 @@ def read_token(path: Path) -> str | None:
         return None
     except OSError as error:
         raise OperatorError(
-            f"{path}: the admin token cannot be read ({error.strerror}); "
-            "run as the user who owns the file, or set admin.token_file to another"
+            f"{path}: the {purpose.name} cannot be read ({error.strerror}); "
+            f"run as the user who owns the file, or set {purpose.key} to another"
         ) from error
     with os.fdopen(descriptor, "rb") as file:
-        _check_mode(path, os.fstat(descriptor).st_mode)
+        _check_mode(path, os.fstat(descriptor).st_mode, purpose)
         try:
-            return _token(path, file.read(MAX_BYTES + 1))
+            return _token(path, file.read(MAX_BYTES + 1), purpose)
         except OSError as error:
-            raise OperatorError(f"{path}: the admin token cannot be read ({error.strerror})") from error
+            raise OperatorError(f"{path}: the {purpose.name} cannot be read ({error.strerror})") from error
 
 
 def is_word(token: bytes) -> bool:
@@ -87,29 +117,29 @@ def is_word(token: bytes) -> bool:
     return all(0x21 <= byte <= 0x7E for byte in token)
 
 
-def _check_mode(path: Path, mode: int) -> None:
+def _check_mode(path: Path, mode: int, purpose: Purpose) -> None:
     if not stat.S_ISREG(mode):
-        raise OperatorError(f"{path}: is not a file; set admin.token_file to a file that holds the token")
+        raise OperatorError(f"{path}: is not a file; set {purpose.key} to a file that holds the token")
     if mode & OTHERS:
         raise OperatorError(
-            f"{path}: others than its owner may read or change the admin token (mode {mode & 0o777:o}); "
+            f"{path}: others than its owner may read or change the {purpose.name} (mode {mode & 0o777:o}); "
             f"run `chmod 600 {path}`, and replace the token if they may have read it"
         )
 
 
-def _token(path: Path, content: bytes) -> str:
+def _token(path: Path, content: bytes, purpose: Purpose) -> str:
     cure = "delete the file, and the router writes a new one when it starts"
     if len(content) > MAX_BYTES:
-        raise OperatorError(f"{path}: an admin token has at most {MAX_BYTES} bytes; {cure}")
+        raise OperatorError(f"{path}: {purpose.name}: has at most {MAX_BYTES} bytes; {cure}")
     token = content.strip()
     if not token:
         raise OperatorError(f"{path}: is empty; {cure}")
     if not is_word(token):
-        raise OperatorError(f"{path}: an admin token is one word of ASCII characters; {cure}")
+        raise OperatorError(f"{path}: {purpose.name}: is one word of ASCII characters; {cure}")
     return token.decode("ascii")
 
 
-def _create(path: Path) -> str:
+def _create(path: Path, purpose: Purpose) -> str:
     """Write a fresh token to `path`, or read the one that another process wrote in the meantime. OSError
     when nothing can be written there."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -126,7 +156,7 @@ def _create(path: Path) -> str:
             os.link(draft, path)
     finally:
         draft.unlink()
-    written = read_token(path)
+    written = read_token(path, purpose)
     if written is None:
         raise FileNotFoundError(2, "it was deleted again at once", str(path))
     return written

@@ -62,7 +62,8 @@ def _open_state(configuration: Configuration, state: Path) -> None:
     """The folder of logs, and the router's own log in it: the terminal shows progress only."""
     try:
         state.mkdir(parents=True, exist_ok=True)
-        configure_logging(configuration.settings.observability.log_level, state / "router.log")
+        given = configuration.settings.observability
+        configure_logging(given.log_level, state / "router.log", given.log_format)
     except OSError as error:
         raise OperatorError(f"{state}: cannot be written: {error.strerror}") from error
 

@@ -57,6 +57,10 @@ VSR_CACHE_CONTROL = "x-vsr-cache-control"
 """From the client: `no-cache`, `no-store`, `bypass`, `max-age=N`, `ttl=N`, separated by commas. It can only
 make the cache do less. Not passed on."""
 
+DEBUG = "x-router-debug"
+"""From the client: the word that has the router log the trace of this one request. Not passed on: it is a
+secret."""
+
 VSR_DESTINATION = "x-vsr-destination-endpoint"
 """Used by older routers of this family to name an upstream address. Never set here, always stripped:
 a client that could set it would choose the address Envoy connects to."""
@@ -81,6 +85,9 @@ INTERNAL = (
     VSR_DESTINATION,
 )
 """Never accepted from a client: they carry this router's own decisions."""
+
+FOR_ROUTER = (VSR_CACHE_CONTROL, DEBUG)
+"""What clients tell the router, and nobody behind it."""
 
 SECRETS = ("authorization", "x-api-key", "api-key")
 """Request fields that carry a client's secret. Without one there is no tenant, and no cache."""

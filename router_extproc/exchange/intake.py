@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 from router_extproc.base.digest import digest
 from router_extproc.base.headers import HeaderEdits, Headers
-from router_extproc.base.names import INTERNAL, VSR_CACHE_CONTROL
+from router_extproc.base.names import FOR_ROUTER, INTERNAL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
 from router_extproc.caching.control import parse_cache_control
 from router_extproc.caching.identity import identify
@@ -36,6 +36,7 @@ from router_extproc.exchange.stages import (
     Stage,
     Start,
 )
+from router_extproc.exchange.tracing import opened, traced
 from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
 from router_extproc.llm.errors import error_body
 from router_extproc.llm.models import render_model, render_models
@@ -69,9 +70,12 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
     reason = not_ours(event)
     if reason is not None:
         return _unread(event.headers, reason, plan)
-    if event.end_of_stream:
-        return reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
     headers = event.headers
+    trace = traced(stage.ident, headers, plan.tracing)
+    note = opened(stage.ident, trace, plan.generation, at)
+    if event.end_of_stream:
+        done, effects = reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
+        return done, (note, *effects)
     asking = AwaitBody(
         ident=stage.ident,
         tenant=plan.cache.tenancy.of(headers),
@@ -79,8 +83,9 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
         query=headers.get(":path").partition("?")[2],
         session=headers.get(plan.session_header) or None,
         started=at,
+        trace=trace.upstream if plan.tracing.sends else None,
     )
-    return asking, (Reply(Phase.REQUEST_HEADERS),)
+    return asking, (Reply(Phase.REQUEST_HEADERS), note)
 
 
 def model_asked_for(headers: Headers) -> str | None:
@@ -156,7 +161,7 @@ def on_no_body(stage: AwaitBody, event: RequestTrailers, plan: Snapshot, at: flo
 
 def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot, at: float) -> Step:
     """The exact tier first: it costs no model. Without a place in the cache, straight to the encoder."""
-    client = Client(stage.ident, chat.stream, chat.include_usage, stage.started)
+    client = Client(stage.ident, chat.stream, chat.include_usage, stage.started, stage.trace)
     use, session = _use(stage, chat, model, plan), _session(stage, chat, plan)
     tenant = None if isinstance(stage.tenant, Uncached) else stage.tenant
     if isinstance(use, Uncached):
@@ -237,7 +242,7 @@ def _session(stage: AwaitBody, chat: ChatRequest, plan: Snapshot) -> str | None:
 def _pass_by(headers: Headers, reason: Bypass) -> Step:
     """Let everything through. What a client told the router, or sent under its names, is removed all the
     same, and the route, which may have been chosen by it, is chosen again."""
-    forged = tuple(name for name in (*INTERNAL, VSR_CACHE_CONTROL) if name in headers)
+    forged = tuple(name for name in (*INTERNAL, *FOR_ROUTER) if name in headers)
     reply = Reply(
         Phase.REQUEST_HEADERS,
         HeaderEdits(remove=forged),

@@ -7,11 +7,12 @@ import msgspec
 from router_extproc.base.digest import digest
 from router_extproc.base.headers import HeaderEdits
 from router_extproc.base.names import (
+    FOR_ROUTER,
     INTERNAL,
     SELECTED_MODEL,
-    VSR_CACHE_CONTROL,
 )
 from router_extproc.base.refusals import Failure, Missed, Rejection, Uncached, Waited
+from router_extproc.base.trace import TRACEPARENT
 from router_extproc.caching.entry import Candidate
 from router_extproc.caching.policy import Bounds, CacheUse, Mode, admits, by_meaning, choose
 from router_extproc.exchange.comparing import LEAST_BUDGET, Asking, Decided, begin, go_on
@@ -45,7 +46,7 @@ from router_extproc.exchange.events import (
 from router_extproc.exchange.facts import facts_of
 from router_extproc.exchange.guarding import Verdicts, judge, not_read, refuse
 from router_extproc.exchange.intake import Step, analyse, reject
-from router_extproc.exchange.notes import Analysed, NearestFound
+from router_extproc.exchange.notes import Analysed, Judged, NearestFound
 from router_extproc.exchange.replaying import replay
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
@@ -114,16 +115,36 @@ def on_alone(stage: AwaitFlight, event: Alone, plan: Snapshot, at: float) -> Ste
 def on_analysis(stage: AwaitAnalysis, event: AnalysisReady, plan: Snapshot, at: float) -> Step:
     asked, analysis = stage.asked, event.analysis
     decided, verdicts = _judged(asked, analysis, event.world, plan)
-    seen = Analysed(decided.category, analysis.timings)
+    seen = _seen(asked, decided, analysis)
     if verdicts.refusal is not None:
-        return Done(), (*refuse(asked, decided, verdicts, plan, at), seen)
+        return Done(), (*refuse(asked, decided, verdicts, plan, at), *seen)
     if isinstance(decided, Unsuitable):
         done, effects = _refuse(decided)
     elif verdicts.flagged:
         done, effects = _forward(asked, decided, analysis, plan, at, notes=_uncached(asked, Uncached.FLAGGED))
     else:
         done, effects = _look_up(stage, decided, analysis, plan, at)
-    return done, (*verdicts.notes, seen, *effects)
+    return done, (*verdicts.notes, *seen, *effects)
+
+
+def _seen(asked: Asked, decided: Decision | Unsuitable, analysis: Analysis) -> tuple[Effect, ...]:
+    return _note(asked, decided, analysis), Analysed(decided.category, analysis.timings)
+
+
+def _note(asked: Asked, decided: Decision | Unsuitable, analysis: Analysis | None) -> Judged:
+    return Judged(
+        trace=decided.trace,
+        key=decided.cache_key,
+        confidence=decided.confidence,
+        tenant=asked.tenant,
+        tokens=analysis.tokens if analysis else 0,
+        truncated=analysis.truncated if analysis else False,
+    )
+
+
+def _trace_fields(client: Client) -> tuple[tuple[str, str], ...]:
+    """`tracestate` and `baggage` pass as they came."""
+    return () if client.trace is None else ((TRACEPARENT, client.trace.header()),)
 
 
 def _judged(
@@ -170,10 +191,10 @@ def on_analysis_failed(stage: AwaitAnalysis, event: AnalysisFailed, plan: Snapsh
     an entry needs a vector."""
     asked = stage.asked
     decided, verdicts = _judged(asked, None, event.world, plan)
-    failed = PortFailed("analyst", event.reason)
+    failed = (_note(asked, decided, None), PortFailed("analyst", event.reason))
     if verdicts.refusal is not None:
-        return Done(), (*refuse(asked, decided, verdicts, plan, at), failed)
-    notes: tuple[Effect, ...] = (*verdicts.notes, failed)
+        return Done(), (*refuse(asked, decided, verdicts, plan, at), *failed)
+    notes: tuple[Effect, ...] = (*verdicts.notes, *failed)
     if isinstance(decided, Unsuitable):
         done, effects = _refuse(decided)
         return done, (*effects, *notes)
@@ -270,10 +291,10 @@ def _forward(
         own_setting = switch is not None and _client_sets(asked, switch[0], switch[1])
         reasoning = None if own_setting else route.reasoning
     edits = HeaderEdits(
-        set=((SELECTED_MODEL, route.model),),
+        set=((SELECTED_MODEL, route.model), *_trace_fields(asked.client)),
         # A compressed answer could not be read for the cache; an uncompressed one suits every client.
         remove=(
-            *(name for name in (*INTERNAL, VSR_CACHE_CONTROL) if name != SELECTED_MODEL),
+            *(name for name in (*INTERNAL, *FOR_ROUTER) if name != SELECTED_MODEL),
             *(("accept-encoding",) if fill else ()),
         ),
     )

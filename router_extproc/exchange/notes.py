@@ -6,7 +6,39 @@ Like every note they hold no prompt, answer or credential, and no text that a cl
 from dataclasses import dataclass
 
 from router_extproc.base.completion import Usage
+from router_extproc.base.trace import TraceContext
 from router_extproc.routing.analysis import Timings
+from router_extproc.routing.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A chat completion's first message arrived `at` (Unix seconds). `reference` is the id that refusals and
+    the guards' records have too. `root` is the request's span, `upstream` that of its way to a model;
+    `parent` is the caller's span, "" where there is none (a client chose it, and the trace's id: hex digits).
+    `debug`: its client has the word that lets it be shown. `generation` is the configuration's digest."""
+
+    reference: str
+    root: TraceContext
+    upstream: TraceContext
+    parent: str
+    debug: bool
+    generation: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How a request was judged, whatever the guards or the cache made of it. `key` names the rule that held,
+    as `Decision.cache_key`; `tenant` is a digest, None where there is none; `tokens` is how many of the text
+    were read, 0 without an analysis."""
+
+    trace: Trace
+    key: str
+    confidence: float
+    tenant: str | None = None
+    tokens: int = 0
+    truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +80,4 @@ class AnswerEnded:
     complete: bool = True
 
 
-Measurement = Analysed | NearestFound | FirstPiece | AnswerEnded
+Measurement = Opened | Judged | Analysed | NearestFound | FirstPiece | AnswerEnded

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from router_extproc.caching.policy import CachePolicy
+from router_extproc.exchange.tracing import NO_TRACING, Tracing
 from router_extproc.routing.compiled import RoutingPolicy
 from router_extproc.routing.tools import ToolBox
 from router_extproc.screening.policy import ScreeningPolicy
@@ -15,7 +16,8 @@ class Snapshot:
     `aliases` are the model names that mean "choose for me", `listed` the names that `GET /v1/models` shows.
     `tools` are what tool selection chooses from. `session_header` names a conversation, where its client
     does. `learns`: the models' performance is measured, so every answer is watched. `max_body_bytes` bounds a
-    request body; `analysis_timeout` is in seconds. `screening` is what the guards let pass.
+    request body; `analysis_timeout` is in seconds. `screening` is what the guards let pass. `tracing`
+    says which requests are traced.
     """
 
     generation: str
@@ -30,6 +32,7 @@ class Snapshot:
     session_header: str = "x-session-id"
     learns: bool = False
     screening: ScreeningPolicy = field(default_factory=ScreeningPolicy)
+    tracing: Tracing = NO_TRACING
 
     def is_model(self, name: str) -> bool:
         """Whether the pool has a model, or an adapter of one, of this name."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from router_extproc.base.refusals import Uncached
+from router_extproc.base.trace import TraceContext
 from router_extproc.base.vector import Vector
 from router_extproc.caching.control import CacheControl
 from router_extproc.caching.entry import Candidate
@@ -30,7 +31,7 @@ class Start:
 class AwaitBody:
     """A chat completion's headers were let through; its body comes next. `tenant` may be the reason why
     there is none; `query` is the query of the request's path, `session` what its client calls the
-    conversation."""
+    conversation, `trace` the span of its way to a model where that is told."""
 
     ident: str
     tenant: str | Uncached
@@ -38,17 +39,20 @@ class AwaitBody:
     query: str
     session: str | None
     started: float
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
     """What an answer needs to know of who asked: `ident` makes replayed completions unique, `stream` and
-    `include_usage` are the form it wants. Kept while an answer streams, when the request is let go."""
+    `include_usage` are the form it wants; `trace` is told the model. Kept while an
+    answer streams, when the request is let go."""
 
     ident: str
     stream: bool
     include_usage: bool
     started: float
+    trace: TraceContext | None = None
 
 
 @dataclass(frozen=True, slots=True)

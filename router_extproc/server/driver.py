@@ -54,7 +54,7 @@ from router_extproc.exchange.events import (
     PeerClosed,
     Result,
 )
-from router_extproc.ports import Analyst, Clock, PortError, Telemetry
+from router_extproc.ports import Analyst, Clock, Deed, PortError, Telemetry, Unwatched, Witness
 from router_extproc.ports import Store as StorePort
 from router_extproc.routing.performance import Ticket
 from router_extproc.routing.world import World
@@ -83,7 +83,8 @@ class Ports:
     `fill` offers an entry to the bounded queue of cache writes, `verify` a pair of answers to that of
     comparisons, `screen` an answer to that of those to be read before they are kept, which lands whoever
     waits for it; all return at once, and False says that the queue is full. `marks` are those in force.
-    `pool` is what was learned of the models.
+    `pool` is what was learned of the models. `witness` makes one for each stream, which is told how
+    it goes.
     """
 
     analyst: Analyst
@@ -96,6 +97,7 @@ class Ports:
     telemetry: Telemetry
     clock: Clock
     pool: Pool = field(default_factory=Pool)
+    witness: Callable[[], Witness] = Unwatched
 
 
 async def drive(
@@ -120,8 +122,7 @@ async def drive(
                         stream.ended = stream.ended or isinstance(effect, ImmediateReply)
                         yield effect
                     elif isinstance(effect, Question):
-                        result = await stream.ask(effect)
-                        effects.extend(exchange.receive(result, ports.clock.now()))
+                        effects.extend(await stream.go_on(effect))
                     elif isinstance(effect, Close):
                         stream.ended = True
                     elif isinstance(effect, Progress):
@@ -140,17 +141,28 @@ async def drive(
 class _Stream:
     """What the driver holds for one exchange. `later`: what is done after a turn's replies."""
 
-    __slots__ = ("_exchange", "_flight", "_ports", "_ticket", "ended", "later")
+    __slots__ = ("_exchange", "_flight", "_ports", "_ticket", "_witness", "ended", "later")
 
     def __init__(self, exchange: Exchange, ports: Ports) -> None:
         self._exchange = exchange
         self._ports = ports
         self._flight: Flight | None = None
         self._ticket: Ticket | None = None
+        self._witness = ports.witness()
         self.ended = False
         self.later: list[Effect] = []
 
-    async def ask(self, question: Question) -> Result:
+    async def go_on(self, question: Question) -> Sequence[Effect]:
+        """Ask, and what the exchange makes of the answer."""
+        clock = self._ports.clock
+        began = clock.now()
+        result = await self._ask(question)
+        ended = clock.now()
+        effects = self._exchange.receive(result, ended)
+        self._witness.did(type(question), _status(result), began, ended, clock.now())
+        return effects
+
+    async def _ask(self, question: Question) -> Result:
         """What the port says before the deadline. Every failure becomes an event, so that the exchange
         decides what it means; an exception that a port must not raise is logged as the bug it is."""
         if isinstance(question, Join):
@@ -182,9 +194,13 @@ class _Stream:
         operation = {LookupExact: "get_by_id", LookupSimilar: "find_similar"}.get(type(question))
         seconds = max(0.0, self._ports.clock.now() - began)
         if operation is not None:
-            self._ports.telemetry.note(StoreAsked(operation, status, seconds))
+            self._note(StoreAsked(operation, status, seconds))
         elif isinstance(question, Compare) and status != "error":
-            self._ports.telemetry.note(TextsCompared(seconds))
+            self._note(TextsCompared(seconds))
+
+    def _note(self, note: Note) -> None:
+        self._ports.telemetry.note(note)
+        self._witness.saw(note, self._ports.clock.now())
 
     async def _join(self, question: Join) -> Result:
         """Lead, or wait for who leads. An exchange leads once; asked again, it goes on alone."""
@@ -227,22 +243,31 @@ class _Stream:
             if self._flight is not None:
                 self._flight.land(effect.candidate)
         elif isinstance(effect, Store):
-            keep(effect.entry, ports.fill, ports.telemetry)
+            self._handed(Store, ports.fill(effect.entry))
         elif isinstance(effect, ScreenAnswer):
             land = self._hand_over()
-            if not ports.screen(effect, land):
+            taken = ports.screen(effect, land)
+            if not taken:
                 land(None)
-                ports.telemetry.note(CacheSkipped(Uncached.QUEUE_FULL, storing=True))
+            self._handed(ScreenAnswer, taken)
         elif isinstance(effect, Verify):
             if not ports.verify(effect):
                 entry = effect.hit.entry
-                ports.telemetry.note(CacheVerified(Verified.UNDECIDED, entry.category, entry.id))
+                self._note(CacheVerified(Verified.UNDECIDED, entry.category, entry.id))
         elif isinstance(effect, Progress):
             self.progress(effect)
         elif isinstance(effect, Remember):
             ports.pool.remember(effect.session, effect.model, ports.clock.now())
         elif isinstance(effect, Note):
-            ports.telemetry.note(effect)
+            self._note(effect)
+
+    def _handed(self, deed: Deed, taken: bool) -> None:
+        """To a queue, which may have been full."""
+        at = self._ports.clock.now()
+        if not taken:
+            self._note(CacheSkipped(Uncached.QUEUE_FULL, storing=True))
+        status = "done" if taken else Uncached.QUEUE_FULL.value
+        self._witness.did(deed, status, at, at, at)
 
     def _hand_over(self) -> Landing:
         """Those who wait for this request are somebody else's from now on: the stream may end before."""
@@ -257,12 +282,12 @@ class _Stream:
         if self._ticket is not None:
             self._ports.pool.left(self._ticket, self._ports.clock.now(), self._ports.telemetry)
             self._ticket = None
-        if self.ended:
-            return
         try:
-            for effect in self._exchange.receive(PeerClosed(), self._ports.clock.now()):
-                if isinstance(effect, Note):
-                    self._ports.telemetry.note(effect)
+            if not self.ended:
+                for effect in self._exchange.receive(PeerClosed(), self._ports.clock.now()):
+                    if isinstance(effect, Note):
+                        self._note(effect)
+            self._witness.over(self._ports.clock.now())
         except Exception as error:
             # As in settle: the cancellation that brought us here has to stay visible.
             log_bug("peer_closed", error)
@@ -282,6 +307,15 @@ async def _answer(question: Analyse | Compare | LookupExact | LookupSimilar, por
         question.partition, question.vector, question.limit, at, question.timeout
     )
     return LookupDone(candidates, ports.marks())
+
+
+def _status(result: Result) -> str:
+    """A word for what a port brought back."""
+    if isinstance(result, AnalysisFailed | CompareFailed | LookupFailed | Alone):
+        return result.reason.value
+    if isinstance(result, LookupDone):
+        return "hit" if result.candidates else "miss"
+    return "done"
 
 
 def _nobody_waits(_: Candidate | None) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from router_extproc.base.errors import ConfigError
-from router_extproc.base.names import ACCOUNTS, INTERNAL, SECRETS, VSR_CACHE_CONTROL
+from router_extproc.base.names import ACCOUNTS, FOR_ROUTER, INTERNAL, SECRETS
 from router_extproc.settings.check_decisions import decision_problems
 from router_extproc.settings.check_guards import guard_problems
 from router_extproc.settings.check_milvus import milvus_problems
@@ -110,7 +110,7 @@ def _verifier_problems(settings: Settings) -> Iterator[Problem]:
     )
 
 
-RESERVED_HEADERS = frozenset((*INTERNAL, *SECRETS, *ACCOUNTS, VSR_CACHE_CONTROL)) | frozenset(
+RESERVED_HEADERS = frozenset((*INTERNAL, *SECRETS, *ACCOUNTS, *FOR_ROUTER)) | frozenset(
     "accept accept-encoding connection content-length content-type cookie host te traceparent tracestate "
     "transfer-encoding upgrade user-agent x-forwarded-for x-request-id".split()
 )

@@ -4,6 +4,7 @@ from router_extproc.base.digest import digest
 from router_extproc.caching.policy import CachePolicy, CategoryPolicy, Consent, Mode
 from router_extproc.caching.scope import Credential, Scope, Shared, Tenancy, TrustedHeader
 from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.exchange.tracing import Tracing, debug_digest
 from router_extproc.routing.performance import FeedbackOptions
 from router_extproc.routing.tools import ToolBox
 from router_extproc.settings.cache_schema import CategoryCache, PairVerifier, SemanticCache
@@ -23,10 +24,11 @@ def compile_snapshot(
     tenant_key: bytes = b"",
     tools_db: bytes = b"",
     tools: ToolBox | None = None,
+    debug_token: str | None = None,
 ) -> Snapshot:
     """`encoder` identifies the vectors, `heads` the weights of heads and classifiers; `embed` makes vectors
     of the phrases that signals compare with. `tenant_key` keys the tenants' digests. `tools_db` is the tools'
-    file as it was read, `tools` what was made of it."""
+    file as it was read, `tools` what was made of it. `debug_token` lets a client have a request shown."""
     return Snapshot(
         generation=generation_of(settings, heads, tools_db),
         encoder=encoder,
@@ -40,7 +42,14 @@ def compile_snapshot(
         session_header=settings.session.header,
         learns=settings.selection.feedback.enabled,
         screening=compile_screening(settings),
+        tracing=_tracing(settings, debug_token),
     )
+
+
+def _tracing(settings: Settings, debug_token: str | None) -> Tracing:
+    given = settings.observability.tracing
+    debug = None if debug_token is None else debug_digest(debug_token)
+    return Tracing(sends=given.enabled, ratio=given.sampling.ratio, debug=debug)
 
 
 def feedback_of(settings: Settings) -> FeedbackOptions:

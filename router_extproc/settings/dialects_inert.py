@@ -26,7 +26,6 @@ _PII = (
     "folder as `classifier.pii_model.path`"
 )
 _NO_FACTS = "answers are not checked for hallucinations in this release"
-_NO_TRACES = "traces are not sent in this release; decisions are in headers, metrics and POST /api/v1/eval"
 _COMMENT = "is a comment"
 _MILVUS = "semantic_cache.milvus."
 
@@ -82,11 +81,6 @@ WHOLE: Mapping[str, Whole] = MappingProxyType(
             "batch_classification.metrics.detailed_goroutine_tracking "
             "batch_classification.metrics.high_resolution_timing",
             "there is no API for batches of texts in this release",
-        ),
-        "observability.tracing": Whole(
-            "enabled provider exporter.type exporter.endpoint exporter.insecure sampling.type sampling.rate "
-            "resource.service_name resource.service_version resource.deployment_environment",
-            _NO_TRACES,
         ),
         "observability.metrics": Whole(
             "enabled windowed_metrics.enabled windowed_metrics.time_windows windowed_metrics.update_interval "

@@ -9,6 +9,7 @@ from pydantic import Field, PositiveInt
 
 from router_extproc.settings.cache_schema import CategoryCache, SemanticCache
 from router_extproc.settings.guard_schema import PiiModel, PromptGuard, ScreeningLimits, Threshold
+from router_extproc.settings.observability_schema import Observability
 from router_extproc.settings.pool_schema import Endpoint, Model, ReasoningFamily, Upstream
 from router_extproc.settings.routing_schema import (
     CustomClassifier,
@@ -105,10 +106,6 @@ class Admin(Strict):
     those calls are refused, and the API listens on loopback only."""
 
     token_file: str | None = None
-
-
-class Observability(Strict):
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Settings(Strict):

@@ -30,7 +30,14 @@ from router_extproc.exchange.effects import (
     TextsCompared,
     Violation,
 )
-from router_extproc.exchange.notes import Analysed, AnswerEnded, FirstPiece, NearestFound
+from router_extproc.exchange.notes import (
+    Analysed,
+    AnswerEnded,
+    FirstPiece,
+    Judged,
+    NearestFound,
+    Opened,
+)
 from router_extproc.routing.uncertainty import NO_DATA, Uncertainty
 from router_extproc.routing.world import Condition
 from router_extproc.screening.policy import GUARD, PII
@@ -64,6 +71,8 @@ class Metrics:
         self._spending = Spending(self._collectors)
         cache, count = self.cache, self._collectors.count
         self._record: Mapping[type[Note], Callable[[Any], None]] = {
+            Opened: _not_counted,
+            Judged: _not_counted,
             Analysed: self._analysed,
             Routed: self._routed,
             Answered: self._answered,
@@ -258,3 +267,7 @@ class Metrics:
     def _hit(self, note: CacheHit) -> None:
         self.cache.hit(note)
         self._spending.spared(note)
+
+
+def _not_counted(note: Note) -> None:
+    """For traces and the record of decisions: what metrics need of it is in other notes."""

@@ -11,6 +11,7 @@ from router_extproc.base.names import INTERNAL, SELECTED_MODEL, VSR_CACHE_CONTRO
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
 from router_extproc.caching.policy import CategoryPolicy, Mode
 from router_extproc.caching.scope import Tenancy, TrustedHeader
+from router_extproc.exchange.notes import Opened
 from router_extproc.exchange.effects import (
     Analyse,
     Bypassed,
@@ -89,7 +90,9 @@ def test_a_chat_completion_is_ours(path: str, content_type: str) -> None:
     event = RequestHeaders(
         Headers.of([(":method", "POST"), (":path", path), ("content-type", content_type)]), False
     )
-    assert play([event]).effects == [Reply(Phase.REQUEST_HEADERS)]
+    reply, note = play([event]).effects
+    assert reply == Reply(Phase.REQUEST_HEADERS)
+    assert isinstance(note, Opened)
 
 
 @pytest.mark.parametrize("name", INTERNAL)
@@ -278,7 +281,7 @@ def test_envoy_may_answer_before_the_body_is_here() -> None:
 
 def test_nothing_follows_an_immediate_reply() -> None:
     transcript = play([chat_headers(), RequestBody(b"x", True), ResponseHeaders(Headers.of([]), False)])
-    assert [type(effect) for effect in transcript.effects] == [Reply, ImmediateReply, Rejected]
+    assert [type(effect) for effect in transcript.effects] == [Reply, Opened, ImmediateReply, Rejected]
 
 
 EXACT = CategoryPolicy(Mode.EXACT, threshold=0.85, ttl=60.0)
