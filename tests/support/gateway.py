@@ -65,11 +65,14 @@ class Gateway:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, *, milvus: Any = None, **cache: Any) -> AsyncIterator[Gateway]:
+async def gateway(
+    folder: Path, *, milvus: Any = None, observability: Any = None, **cache: Any
+) -> AsyncIterator[Gateway]:
     """`cache` are keys of `semantic_cache`; by default the cache is in memory. `milvus` replaces the document
-    of `cache/milvus.yaml`."""
+    of `cache/milvus.yaml`, `observability` that section."""
     changes = {**({} if milvus else IN_MEMORY), **cache}
-    configuration = load(write_configuration(folder, milvus=milvus, semantic_cache=changes))
+    more = {} if observability is None else {"observability": observability}
+    configuration = load(write_configuration(folder, milvus=milvus, semantic_cache=changes, **more))
     settings = configuration.settings
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
