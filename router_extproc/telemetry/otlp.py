@@ -54,8 +54,15 @@ class Collector:
 class Traces:
     """Sends traces until `close`."""
 
-    def __init__(self, collector: Collector, version: str, exporter: SpanExporter | None = None) -> None:
+    def __init__(
+        self,
+        collector: Collector,
+        version: str,
+        exporter: SpanExporter | None = None,
+        close_seconds: float = CLOSE_SECONDS,
+    ) -> None:
         """`version` is the router's; `exporter` stands in for the one of `collector`."""
+        self._close_seconds = close_seconds
         self._resource = Resource.create(dict(collector.resource))
         self._scope = InstrumentationScope("router_extproc", version)
         self._exporter = exporter or OTLPSpanExporter(
@@ -78,7 +85,7 @@ class Traces:
         """Send what waits, for a few seconds; what a silent collector did not take by then is lost."""
         ending = asyncio.create_task(asyncio.to_thread(self._processor.shutdown))
         try:
-            async with asyncio.timeout(CLOSE_SECONDS):
+            async with asyncio.timeout(self._close_seconds):
                 await asyncio.shield(ending)
         except TimeoutError:
             log.warning("the collector of traces takes nothing; the last traces are lost")

@@ -81,6 +81,38 @@ async def test_a_changed_guard_is_taken_over(file: Path, old: str, new: str) -> 
     assert held.current.plan.generation != before.generation
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "log_level: debug",
+        "decision_log: false",
+        "debug_token_file: debug.token",
+        "tracing: {sampling: {type: probabilistic, rate: 0.1}}",
+    ],
+)
+async def test_what_operators_are_told_changes_without_a_restart(file: Path, more: str) -> None:
+    held, _ = generations(file)
+    change(file, "\ndefault_model:", f"\nobservability: {{{more}}}\ndefault_model:")
+    assert await held.reload() is Outcome.TAKEN
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("log_format: text", "observability.log_format"),
+        ("tracing: {enabled: true}", "observability.tracing.enabled"),
+        ('tracing: {exporter: {endpoint: "other:4317"}}', "observability.tracing.exporter"),
+        ("tracing: {resource: {service_name: other}}", "observability.tracing.resource"),
+    ],
+)
+async def test_where_traces_go_is_read_at_start_only(file: Path, more: str, named: str) -> None:
+    held, _ = generations(file)
+    change(file, "\ndefault_model:", f"\nobservability: {{{more}}}\ndefault_model:")
+    assert await held.reload() is Outcome.REFUSED
+    assert held.problem is not None
+    assert f"{named}: read at start only" in held.problem
+
+
 async def test_the_same_configuration_again_is_no_new_generation(file: Path) -> None:
     held, told = generations(file)
     file.write_text(file.read_text() + "\n# a remark\n")

@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from router_extproc.app.token import admin_token, api_host, read_token, token_path
+from router_extproc.app.token import admin_token, api_host, debug_token, read_token, token_path
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.load import load_settings
 from router_extproc.settings.schema import Settings
@@ -32,6 +32,19 @@ def test_a_token_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     assert admin_token(config, settings) == first == read_token(path)
     path.unlink()
     assert admin_token(config, settings) != first
+
+
+def test_the_debug_token_is_another_and_its_problems_name_its_key(tmp_path: Path) -> None:
+    config, settings = settings_with(tmp_path, None)
+    assert debug_token(config, settings) is None
+    observability = settings.observability.model_copy(update={"debug_token_file": "debug.token"})
+    settings = settings.model_copy(update={"observability": observability})
+    made = debug_token(config, settings)
+    assert made == read_token(tmp_path / "debug.token")
+    assert debug_token(config, settings) == made
+    (tmp_path / "debug.token").chmod(0o644)
+    with pytest.raises(OperatorError, match="change the debug token"):
+        debug_token(config, settings)
 
 
 def test_without_a_file_there_is_no_token(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from router_extproc.base.names import INTERNAL, SELECTED_MODEL, VSR_CACHE_CONTRO
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
 from router_extproc.caching.policy import CategoryPolicy, Mode
 from router_extproc.caching.scope import Tenancy, TrustedHeader
-from router_extproc.exchange.notes import Opened
 from router_extproc.exchange.effects import (
     Analyse,
     Bypassed,
@@ -34,6 +33,7 @@ from router_extproc.exchange.events import (
     RequestTrailers,
     ResponseHeaders,
 )
+from router_extproc.exchange.notes import Opened
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.compiled import Needs, Ruled

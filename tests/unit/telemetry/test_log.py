@@ -1,0 +1,70 @@
+import json
+import logging
+import sys
+from pathlib import Path
+
+import pytest
+
+from router_extproc.telemetry.log import FIELDS, LOGGER, JsonLines, TextLines, configure_logging, set_level
+
+
+def a_record(message: str, **fields: object) -> logging.LogRecord:
+    record = logging.LogRecord("router_extproc.x", logging.WARNING, "x.py", 1, message, None, None)
+    record.created = 1_700_000_000.5
+    if fields:
+        setattr(record, FIELDS, fields)
+    return record
+
+
+def test_a_json_line_has_the_record_s_fields_beside_its_own() -> None:
+    line = JsonLines().format(a_record("said\nmore", model="größe", level="forged"))
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2023-11-14T22:13:20.500+00:00",
+        "level": "warning",
+        "logger": "router_extproc.x",
+        "message": "said\nmore",
+        "model": "größe",
+    }
+
+
+def test_a_text_line_is_one_line() -> None:
+    assert TextLines().format(a_record("said\nmore", model="m", score=[1])) == (
+        '2023-11-14T22:13:20.500+00:00 warning router_extproc.x: said\\nmore model="m" score=[1]'
+    )
+
+
+@pytest.mark.parametrize("formatter", [JsonLines(), TextLines()])
+def test_a_traceback_is_kept(formatter: logging.Formatter) -> None:
+    try:
+        raise ValueError("why")
+    except ValueError:
+        record = a_record("broke")
+        record.exc_info = sys.exc_info()
+    assert "ValueError: why" in formatter.format(record)
+
+
+@pytest.mark.parametrize(("form", "begins"), [("json", "{"), ("text", "20")])
+def test_the_form_and_the_level_are_as_configured_and_the_level_can_change(
+    form: str, begins: str, tmp_path: Path
+) -> None:
+    root, own = logging.getLogger(), logging.getLogger(LOGGER)
+    before = root.handlers[:], root.level, own.level, logging.getLogger("aiohttp.server").level
+    root.handlers.clear()  # `force` would close pytest's
+    file = tmp_path / "log"
+    try:
+        configure_logging("warning", file, form)
+        own.info("too little")
+        set_level("info")
+        own.info("heard")
+        logging.getLogger("library").info("not heard")
+    finally:
+        for handler in root.handlers:
+            handler.close()
+        root.handlers[:], root_level, own_level, aiohttp_level = before
+        root.setLevel(root_level)
+        own.setLevel(own_level)
+        logging.getLogger("aiohttp.server").setLevel(aiohttp_level)
+    [line] = file.read_text().splitlines()
+    assert line.startswith(begins)
+    assert "heard" in line

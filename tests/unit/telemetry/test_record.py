@@ -1,0 +1,122 @@
+import json
+import logging
+from dataclasses import replace
+
+import pytest
+
+from router_extproc.base.refusals import Failure
+from router_extproc.exchange.events import Message
+from router_extproc.exchange.tracing import Tracing, debug_digest
+from router_extproc.ports import PortError
+from router_extproc.telemetry.log import JsonLines
+from router_extproc.telemetry.record import (
+    DECISIONS,
+    TRACES,
+    record_of,
+    tell_decision,
+    tell_sampled_trace,
+    tell_trace,
+)
+from tests.support.play import ANSWER, PLAN, chat_body, chat_headers, pieces, response_headers
+from tests.support.stories import Scene
+
+ASKED: tuple[Message, ...] = (chat_headers(), chat_body())
+WHOLE: tuple[Message, ...] = (*ASKED, response_headers(), *pieces(ANSWER))
+SHOWABLE = replace(PLAN, tracing=Tracing(debug=debug_digest("word")))
+
+
+async def test_a_miss_says_who_answered_and_why() -> None:
+    story = await Scene().told(*WHOLE)
+    record = record_of(story)
+    assert record["request_id"] == story.opened.reference
+    assert record["trace_id"] == story.opened.root.trace_id
+    assert (record["requested"], record["model"], record["answered_by"]) == ("auto", "large", "model")
+    assert (record["category"], record["confidence"], record["rule"]) == ("math", 0.9, "auto_routing")
+    assert (record["status"], record["rejected"], record["cancelled"]) == (200, None, False)
+    assert record["facts"]["domain"] == {"math": 0.9, "history": 0.1}
+    assert record["candidates"] == [{"model": "large", "score": 1.0, "dropped": []}]
+    assert record["cache"]["action"] == "stored"
+    assert record["cache"]["missed"] == "nothing_similar"
+    assert record["generation"] == "g1"
+    assert record["tenant"]
+    assert record["milliseconds"]["analysis"] == pytest.approx(10.0)
+    assert record["milliseconds"]["run"] == 5.0
+    assert record["milliseconds"]["total"] == pytest.approx(3010.0)
+
+
+async def test_a_hit_names_the_entry() -> None:
+    scene = Scene()
+    await scene.told(*WHOLE)
+    record = record_of(await scene.told(*ASKED, ident="x2"))
+    assert (record["answered_by"], record["model"], record["cache"]["action"]) == ("cache", "large", "hit")
+    assert record["cache"]["entry"] in {ident for _, ident in scene.store.entries}
+    assert record["facts"] is None
+
+
+async def test_an_error_of_the_client_s_is_recorded_with_the_reason() -> None:
+    record = record_of(await Scene().told(chat_headers(), chat_body("{")))
+    assert (record["answered_by"], record["rejected"]) == ("router", "invalid_json")
+    assert (record["model"], record["candidates"], record["cache"]["action"]) == (None, [], "none")
+
+
+async def test_a_failed_port_and_a_full_queue_are_recorded() -> None:
+    failed = record_of(await Scene(trouble=PortError(Failure.TIMEOUT)).told(*WHOLE))
+    assert failed["failures"] == [{"port": "analyst", "reason": "timeout"}]
+    assert failed["rule"] == "no_analysis"
+    full = record_of(await Scene(room=False).told(*WHOLE))
+    assert (full["cache"]["action"], full["cache"]["skipped"]) == ("miss", ["queue_full"])
+
+
+@pytest.mark.parametrize(
+    ("level", "word", "shown"),
+    [
+        (logging.INFO, "word", True),
+        (logging.INFO, "guess", False),
+        (logging.DEBUG, "guess", True),
+        (logging.WARNING, "word", False),
+    ],
+)
+async def test_a_trace_is_shown_to_who_has_the_word_or_at_debug(
+    level: int, word: str, shown: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = (chat_headers(("x-router-debug", word)), *WHOLE[1:])
+    with caplog.at_level(level, TRACES):
+        await Scene(SHOWABLE, tellers=[tell_trace]).told(*messages)
+    assert len(caplog.records) == shown
+    if shown:
+        line = json.loads(JsonLines().format(caplog.records[0]))
+        assert line["spans"][0]["name"] == "semantic_router.request.received"
+        assert line["spans"][0]["start_ms"] == 0
+        assert line["trace"]["outcome"]["model"] == "large"
+
+
+async def test_a_decision_is_one_line_that_json_can_read(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, DECISIONS):
+        await Scene(tellers=[tell_decision]).told(*WHOLE)
+    [record] = caplog.records
+    line = JsonLines().format(record)
+    assert "\n" not in line
+    assert json.loads(line)["model"] == "large"
+    assert json.loads(line)["message"] == "decision"
+
+
+async def test_sampled_traces_alone_go_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    for ratio, lines in ((0.0, 0), (1.0, 1)):
+        caplog.clear()
+        plan = replace(PLAN, tracing=Tracing(sends=True, ratio=ratio))
+        with caplog.at_level(logging.INFO, TRACES):
+            await Scene(plan, tellers=[tell_sampled_trace]).told(*WHOLE)
+        assert len(caplog.records) == lines
+
+
+async def test_nothing_that_was_said_is_in_a_record_or_a_trace(caplog: pytest.LogCaptureFixture) -> None:
+    headers = chat_headers(("x-session-id", "planted"), (":path", "/v1/chat/completions?k=planted"))
+    body = chat_body('{"model":"auto","messages":[{"role":"user","content":"planted"}],"user":"planted"}')
+    answer = ANSWER.replace(b"4", b"planted")
+    assert answer != ANSWER
+    with caplog.at_level(logging.DEBUG, "router_extproc"):
+        scene = Scene(tellers=[tell_trace, tell_decision])
+        await scene.told(headers, body, response_headers(), *pieces(answer))
+    lines = [JsonLines().format(record) for record in caplog.records]
+    assert len(lines) == 2
+    assert not [line for line in lines if "planted" in line]
