@@ -96,6 +96,7 @@ def record_of(story: Story) -> dict[str, Any]:
         "requested": (judged.trace.requested or "auto") if judged else None,
         "decision": (judged.trace.outcome.decision or None) if judged else None,
         "rule": judged.trace.outcome.rule.value if judged else None,
+        "policy": (judged.key or None) if judged else None,
         "category": (judged.trace.outcome.category or None) if judged else None,
         "confidence": round(judged.confidence, 4) if judged else None,
         "model": model,

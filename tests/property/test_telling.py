@@ -45,7 +45,7 @@ troubles = st.one_of(st.none(), st.sampled_from([PortError(each) for each in Fai
 def conversations(draw: st.DrawFn) -> list[Message]:
     """As far as they get."""
     answer = pieces(draw(answers), draw(st.lists(st.integers(0, 200), max_size=3)), ends=draw(st.booleans()))
-    whole = [
+    whole: list[Message] = [
         chat_headers(*draw(fields).items()),
         chat_body(draw(bodies)),
         response_headers(draw(statuses), draw(kinds)),

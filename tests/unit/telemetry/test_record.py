@@ -37,7 +37,7 @@ async def test_a_miss_says_who_answered_and_why() -> None:
     assert record["candidates"] == [{"model": "large", "score": 1.0, "dropped": []}]
     assert record["cache"]["action"] == "stored"
     assert record["cache"]["missed"] == "nothing_similar"
-    assert record["generation"] == "g1"
+    assert (record["generation"], record["policy"]) == ("g1", "math")
     assert record["tenant"]
     assert record["milliseconds"]["analysis"] == pytest.approx(10.0)
     assert record["milliseconds"]["run"] == 5.0
