@@ -5,18 +5,20 @@ import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from router_extproc.base.completion import Completion, Usage
 from router_extproc.llm.render import render_json, render_sse
-from router_extproc.telemetry.log import JsonLines
+from router_extproc.telemetry.log import LOGGER, JsonLines
 from router_extproc.telemetry.record import DECISIONS, TRACES
 from tests.support.collector import Collected, Collector, collector
 from tests.support.gateway import Gateway, answered, gateway, question
 from tests.support.processes import wait_until
-from tests.support.upstream import sse_answer
+from tests.support.routed import document, outcome, routed
+from tests.support.upstream import ScriptedUpstream, sse_answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -209,3 +211,27 @@ async def test_every_decision_leaves_one_record(traced: Traced, caplog: pytest.L
     assert record["tenant"]
     assert record["status"] == 200
     assert record["milliseconds"]["total"] >= record["milliseconds"]["analysis"] > 0
+
+
+async def test_what_operators_see_changes_without_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The level of the log, and the word."""
+    own = logging.getLogger(LOGGER)
+    before = own.level
+    try:
+        async with ScriptedUpstream(otherwise=lambda _: answered()) as upstream:
+            content = document({"only": upstream.port}, observability={"decision_log": False})
+            async with routed(tmp_path, content) as router:
+                await outcome(router, question("Solve x^2 = 79 for me."))
+                assert [each for each in caplog.records if each.name in (DECISIONS, TRACES)] == []
+                router.rewrite({**content, "observability": {"log_level": "debug"}})
+
+                async def shown() -> bool:
+                    await outcome(router, question("Solve x^2 = 83 for me."))
+                    return {DECISIONS, TRACES} <= {each.name for each in caplog.records}
+
+                await wait_until(shown, "records and traces in the log", DEADLINE)
+                assert own.level == logging.DEBUG
+    finally:
+        own.setLevel(before)
