@@ -136,9 +136,21 @@ class Witness(Protocol):
         """`at`: when it was noted. A note that has seconds of its own is more exact."""
         ...
 
-    def did(self, deed: Deed, status: str, began: float, ended: float, concluded: float) -> None:
+    def did(
+        self,
+        deed: Deed,
+        status: str,
+        began: float,
+        ended: float,
+        concluded: float,
+        entry: str | None = None,
+    ) -> None:
         """`status` is `hit`, `miss`, `done`, or why it failed. `concluded`: when the exchange had made
-        something of it."""
+        something of it. `entry`: the id of the entry that was handed over to be kept."""
+        ...
+
+    def replied(self, status: int) -> None:
+        """The router answered in a model's place, with this HTTP status."""
         ...
 
     def over(self, at: float) -> None:
@@ -152,7 +164,18 @@ class Unwatched:
     def saw(self, note: Note, at: float) -> None:
         return
 
-    def did(self, deed: Deed, status: str, began: float, ended: float, concluded: float) -> None:
+    def did(
+        self,
+        deed: Deed,
+        status: str,
+        began: float,
+        ended: float,
+        concluded: float,
+        entry: str | None = None,
+    ) -> None:
+        return
+
+    def replied(self, status: int) -> None:
         return
 
     def over(self, at: float) -> None:

@@ -35,6 +35,7 @@ from router_extproc.server.api.decisions import decision_routes
 from router_extproc.server.api.dispatch import served
 from router_extproc.server.api.info import info_routes
 from router_extproc.server.api.reading import Reader
+from router_extproc.server.api.recent import recent_routes
 from router_extproc.server.api.route import Route
 from router_extproc.server.api.status import Check, status_routes
 from router_extproc.server.api.table import complete
@@ -124,6 +125,7 @@ async def running(
                 *classify_routes(reader, metrics),
                 *vector_routes(reader, mind.encoder.dimension),
                 *decision_routes(reader, pool, clock),
+                *recent_routes(telling.recent),
                 *info_routes(reader, clock),
                 *config_routes(LiveConfig(generations)),
                 *cache_routes(_cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)),

@@ -9,40 +9,43 @@ from router_extproc.settings.observability_schema import TraceSettings
 from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.log import set_level
 from router_extproc.telemetry.otlp import Collector, Traces
-from router_extproc.telemetry.record import tell_decision, tell_sampled_trace, tell_trace
+from router_extproc.telemetry.recent import Recent
+from router_extproc.telemetry.record import Decisions, tell_sampled_trace, tell_trace
 from router_extproc.telemetry.story import StoryWitness, Teller
 
 
 class Telling:
-    """One for the life of a router. `traces` is None where no collector is told."""
+    """One for the life of a router. `traces` is None where no collector is told. `recent` are the latest
+    decisions."""
 
     def __init__(self, settings: Settings, traces: Traces | None = None) -> None:
         self._traces = traces
-        self._tellers = _tellers(settings, traces)
+        self.recent = Recent(settings.observability.decisions_kept)
+        self._tellers = self._from(settings)
 
     def configure(self, settings: Settings) -> None:
         """Go on under another configuration: the level of the log too. Exchanges under way are told as when
         they began."""
         set_level(settings.observability.log_level)
-        self._tellers = _tellers(settings, self._traces)
+        self.recent.resize(settings.observability.decisions_kept)
+        self._tellers = self._from(settings)
 
     def witness(self) -> Witness:
         """For one exchange."""
         return StoryWitness(self._tellers) if self._tellers else Unwatched()
 
-
-def _tellers(settings: Settings, traces: Traces | None) -> tuple[Teller, ...]:
-    given = settings.observability
-    tellers: list[Teller] = []
-    if given.decision_log:
-        tellers.append(tell_decision)
-    if given.tracing.enabled and given.tracing.exporter.type == "stdout":
-        tellers.append(tell_sampled_trace)
-    elif given.log_level == "debug" or given.debug_token_file is not None:
-        tellers.append(tell_trace)
-    if traces is not None:
-        tellers.append(traces.tell)
-    return tuple(tellers)
+    def _from(self, settings: Settings) -> tuple[Teller, ...]:
+        given = settings.observability
+        tellers: list[Teller] = []
+        if given.decision_log or given.decisions_kept:
+            tellers.append(Decisions(self.recent, logs=given.decision_log).tell)
+        if given.tracing.enabled and given.tracing.exporter.type == "stdout":
+            tellers.append(tell_sampled_trace)
+        elif given.log_level == "debug" or given.debug_token_file is not None:
+            tellers.append(tell_trace)
+        if self._traces is not None:
+            tellers.append(self._traces.tell)
+        return tuple(tellers)
 
 
 @asynccontextmanager

@@ -119,7 +119,7 @@ async def drive(
                 while effects:
                     effect = effects.popleft()
                     if isinstance(effect, Reply | ImmediateReply):
-                        stream.ended = stream.ended or isinstance(effect, ImmediateReply)
+                        stream.replying(effect)
                         yield effect
                     elif isinstance(effect, Question):
                         effects.extend(await stream.go_on(effect))
@@ -151,6 +151,12 @@ class _Stream:
         self._witness = ports.witness()
         self.ended = False
         self.later: list[Effect] = []
+
+    def replying(self, reply: Reply | ImmediateReply) -> None:
+        """`reply` is on its way."""
+        if isinstance(reply, ImmediateReply):
+            self.ended = True
+            self._witness.replied(reply.status)
 
     async def go_on(self, question: Question) -> Sequence[Effect]:
         """Ask, and what the exchange makes of the answer."""
@@ -243,13 +249,13 @@ class _Stream:
             if self._flight is not None:
                 self._flight.land(effect.candidate)
         elif isinstance(effect, Store):
-            self._handed(Store, ports.fill(effect.entry))
+            self._handed(Store, effect.entry, ports.fill(effect.entry))
         elif isinstance(effect, ScreenAnswer):
             land = self._hand_over()
             taken = ports.screen(effect, land)
             if not taken:
                 land(None)
-            self._handed(ScreenAnswer, taken)
+            self._handed(ScreenAnswer, effect.entry, taken)
         elif isinstance(effect, Verify):
             if not ports.verify(effect):
                 entry = effect.hit.entry
@@ -261,13 +267,13 @@ class _Stream:
         elif isinstance(effect, Note):
             self._note(effect)
 
-    def _handed(self, deed: Deed, taken: bool) -> None:
+    def _handed(self, deed: Deed, entry: Entry, taken: bool) -> None:
         """To a queue, which may have been full."""
         at = self._ports.clock.now()
         if not taken:
             self._note(CacheSkipped(Uncached.QUEUE_FULL, storing=True))
         status = "done" if taken else Uncached.QUEUE_FULL.value
-        self._witness.did(deed, status, at, at, at)
+        self._witness.did(deed, status, at, at, at, entry.id)
 
     def _hand_over(self) -> Landing:
         """Those who wait for this request are somebody else's from now on: the stream may end before."""

@@ -81,12 +81,14 @@ class TraceSettings(Strict):
 
 
 class Observability(Strict):
-    """`decision_log`: a record of each decision, at level info. `debug_token_file`, relative to the
-    configuration, holds the word that lets a client have one request's trace logged, by the header
-    `x-router-debug`; it is written with a fresh word when it is not there."""
+    """`decision_log`: a record of each decision, at level info. `decisions_kept`: of how many the API shows
+    the records, from memory. `debug_token_file`, relative to the configuration, holds the word that lets a
+    client have one request's trace logged, by the header `x-router-debug`; it is written with a fresh word
+    when it is not there."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "text"] = "json"
     decision_log: bool = True
+    decisions_kept: Annotated[int, Field(ge=0, le=1000)] = 500
     debug_token_file: str | None = None
     tracing: TraceSettings = TraceSettings()

@@ -55,7 +55,7 @@ class Name(StrEnum):
     GUARDS = "semantic_router.classification.guards"
     VERIFY = "semantic_router.cache.verify"
     WAIT = "semantic_router.cache.wait"
-    STORE = "semantic_router.cache.store"
+    HAND_OVER = "semantic_router.cache.hand_over"
 
 
 class Kind(StrEnum):
@@ -218,8 +218,8 @@ def _deed(story: Story, done: Done, span_id: str) -> Span:
         LookupExact: Name.LOOKUP,
         LookupSimilar: Name.LOOKUP,
         Join: Name.WAIT,
-        Store: Name.STORE,
-        ScreenAnswer: Name.STORE,
+        Store: Name.HAND_OVER,
+        ScreenAnswer: Name.HAND_OVER,
     }[done.deed]
     found: dict[str, Value] = {"router.outcome": done.status}
     milliseconds = _ms(done.ended - done.began)
@@ -230,8 +230,10 @@ def _deed(story: Story, done: Done, span_id: str) -> Span:
         judged = story.first(Judged)
         if judged is not None:
             found |= {"classification.tokens": judged.tokens, **_category(judged)}
-    elif done.deed is ScreenAnswer:
-        found["cache.screened_first"] = True
+    elif done.deed in (Store, ScreenAnswer):
+        found["cache.handed_to"] = "guards" if done.deed is ScreenAnswer else "writes"
+        if done.entry is not None:
+            found["cache.key"] = done.entry
     good = ("hit", "miss", "done") if done.deed is not Join else (done.status,)
     error = "" if done.status in good else done.status
     return Span(name, span_id, story.opened.root.span_id, done.began, done.ended, found, error=error)

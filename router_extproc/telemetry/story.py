@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from router_extproc.exchange.effects import Note
+from router_extproc.exchange.effects import Note, ScreenAnswer, Store
 from router_extproc.exchange.notes import Opened
 from router_extproc.ports import Deed
 
@@ -35,16 +35,25 @@ class Done:
     began: float
     ended: float
     concluded: float
+    entry: str | None = None
 
 
 @dataclass(slots=True)
 class Story:
-    """Of an exchange that began with `opened` and ended at `ended` (Unix seconds)."""
+    """Of an exchange that began with `opened` and ended at `ended` (Unix seconds). `replied` is the HTTP
+    status of the router's own answer, 0 where it gave none."""
 
     opened: Opened
     seen: list[Seen] = field(default_factory=list)
     done: list[Done] = field(default_factory=list)
+    replied: int = 0
     ended: float = 0.0
+
+    @property
+    def kept(self) -> Done | None:
+        """How the answer was handed over to be kept, None where it was not, or nobody took it."""
+        deeds = (each for each in self.done if each.deed in (Store, ScreenAnswer))
+        return next((each for each in deeds if each.status == "done"), None)
 
     def first(self, kind: type[N]) -> N | None:
         """The first note of `kind`."""
@@ -80,9 +89,21 @@ class StoryWitness:
         elif self._story is not None and len(self._story.seen) < MAX_PARTS:
             self._story.seen.append(Seen(note, at))
 
-    def did(self, deed: Deed, status: str, began: float, ended: float, concluded: float) -> None:
+    def did(
+        self,
+        deed: Deed,
+        status: str,
+        began: float,
+        ended: float,
+        concluded: float,
+        entry: str | None = None,
+    ) -> None:
         if self._story is not None and len(self._story.done) < MAX_PARTS:
-            self._story.done.append(Done(deed, status, began, ended, concluded))
+            self._story.done.append(Done(deed, status, began, ended, concluded, entry))
+
+    def replied(self, status: int) -> None:
+        if self._story is not None:
+            self._story.replied = status
 
     def over(self, at: float) -> None:
         story, self._story = self._story, None

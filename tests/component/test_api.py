@@ -28,6 +28,7 @@ GUARDED = [
     ("GET", "/config/hash"),
     ("POST", "/config/router/validate"),
     ("PUT", "/config/router"),
+    ("GET", "/api/v1/decisions"),
     ("GET", "/api/v1/response-cache/stats"),
     ("POST", "/api/v1/response-cache/flush"),
 ]

@@ -84,7 +84,7 @@ async def test_a_request_joins_its_caller_s_trace_and_the_model_is_told(traced: 
     assert received.get("tracestate") == "vendor=1"
     assert received.get("baggage") == f"user={BAGGAGE}"
 
-    spans = await traced.trace(trace_id, "semantic_router.cache.store")
+    spans = await traced.trace(trace_id, "semantic_router.cache.hand_over")
     [request], [upstream] = (
         spans[f"semantic_router.{name}"] for name in ("request.received", "upstream.request")
     )
@@ -184,12 +184,15 @@ async def test_nothing_that_is_said_or_secret_is_told_to_operators(
         await gate.ask({"model": "auto", "messages": PROMPT}, KEY, **headers)
         gate.upstream.script(answered(f"not json {ANSWER}".encode()))
         await gate.ask(question(f"Broken {PROMPT}", seed=1), KEY, **headers)
-        await traced.trace(trace_id, "semantic_router.cache.store")
+        await traced.trace(trace_id, "semantic_router.cache.hand_over")
         last = "7" * 32
         await gate.ask({"model": f"no-{PROMPT}"}, KEY, traceparent=f"00-{last}-{'2' * 16}-01")
         await traced.trace(last)
         lines = [JsonLines().format(record) for record in caplog.records]
     said = "\n".join(lines) + traced.collector.raw.decode("utf-8", "replace") + str(await gate.metrics())
+    records = await gate.decisions(limit="1000")
+    assert last in {record["trace_id"] for record in records}
+    said += json.dumps(records)
     assert any(f'"logger": "{DECISIONS}"' in line for line in lines)
     assert any(f'"logger": "{TRACES}"' in line for line in lines)
     assert [secret for secret in SECRETS if secret in said] == []
@@ -207,10 +210,21 @@ async def test_every_decision_leaves_one_record(traced: Traced, caplog: pytest.L
     assert record["requested"] == "auto"
     assert record["facts"]["domain"]["math"] > 0.5
     assert record["candidates"][0]["model"] == "qwen3-32b"
-    assert record["cache"]["action"] == "stored"
+    assert record["cache"]["action"] == "queued"
     assert record["tenant"]
     assert record["status"] == 200
     assert record["milliseconds"]["total"] >= record["milliseconds"]["analysis"] > 0
+    [shown] = [each for each in await gate.decisions() if each["trace_id"] == trace_id]
+    assert {**record, **shown} == {**shown, **record} | {"time": shown["time"]}
+    later = await gate.decisions(after=shown["request_id"])
+    gate.upstream.script(answered())
+    await gate.ask(question("Solve x^2 = 79 for me."))
+
+    async def told() -> bool:
+        return len(await gate.decisions(after=shown["request_id"])) == len(later) + 1
+
+    await wait_until(told, "the next decision", DEADLINE)
+    assert len(await gate.decisions(limit="1")) == 1
 
 
 async def test_what_operators_see_changes_without_a_restart(

@@ -13,7 +13,7 @@ from router_extproc.exchange.events import Message
 from router_extproc.exchange.tracing import Tracing, debug_digest
 from router_extproc.llm.render import render_json, render_sse
 from router_extproc.ports import PortError
-from router_extproc.telemetry.record import record_of, trace_of
+from router_extproc.telemetry.record import as_json, record_of, trace_of
 from router_extproc.telemetry.spans import spans_of
 from router_extproc.telemetry.story import Story
 from tests.support.play import PLAN, chat_body, chat_headers, pieces, question, response_headers
@@ -69,6 +69,6 @@ def test_every_story_is_one_trace_without_a_word_of_anybody_s(
         assert len(set(ids)) == len(ids)
         assert {span.parent for span in others} <= set(ids)
         assert all(request.start <= span.start <= span.end <= request.end for span in others)
-        said = json.dumps([record_of(story), trace_of(story)])
+        said = json.dumps([as_json(record_of(story)), trace_of(story)])
         assert SECRET not in said
         assert SECRET not in repr(spans_of(story))

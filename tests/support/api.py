@@ -19,12 +19,14 @@ from router_extproc.server.api.config import ConfigState, ConfigVerdict, config_
 from router_extproc.server.api.decisions import decision_routes
 from router_extproc.server.api.info import info_routes
 from router_extproc.server.api.reading import Reader
+from router_extproc.server.api.recent import recent_routes
 from router_extproc.server.api.route import Route
 from router_extproc.server.api.status import status_routes
 from router_extproc.server.api.table import complete
 from router_extproc.server.api.vectors import vector_routes
 from router_extproc.server.pool import Pool
 from router_extproc.telemetry.metrics import Metrics
+from router_extproc.telemetry.recent import Recent
 from tests.support.encoder import real_bundle, real_encoder, real_screener
 from tests.support.play import PLAN
 from tests.support.ports import FakeAnalyst, FakeClock
@@ -56,6 +58,7 @@ def whole_table() -> tuple[Route, ...]:
             *classify_routes(reader, Metrics()),
             *vector_routes(reader, DIMENSION),
             *decision_routes(reader, pool, clock),
+            *recent_routes(Recent(0)),
             *info_routes(reader, clock),
             *config_routes(NoFile()),
             *cache_routes(None),

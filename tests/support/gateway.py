@@ -12,6 +12,7 @@ import aiohttp
 from router_extproc.app.configuration import Configuration, load
 from router_extproc.app.mind import Mind
 from router_extproc.app.router import running
+from router_extproc.app.token import admin_token
 from router_extproc.base.completion import Completion, Usage
 from router_extproc.llm.render import render_json, render_sse
 from tests.support.encoder import real_bundle
@@ -50,6 +51,16 @@ class Gateway:
         async with self.session.get(f"http://127.0.0.1:{port}/metrics") as response:
             lines = (await response.text()).splitlines()
         return {name: float(value) for name, value in (x.rsplit(" ", 1) for x in lines if x[0] != "#")}
+
+    async def decisions(self, **query: str) -> list[dict[str, Any]]:
+        """The records of the latest decisions, the latest first, by the API."""
+        api = self.configuration.settings.listeners.api
+        token = admin_token(self.configuration.path, self.configuration.settings)
+        url, headers = f"http://127.0.0.1:{api.port}/api/v1/decisions", {"authorization": f"Bearer {token}"}
+        async with self.session.get(url, params=query, headers=headers) as response:
+            assert response.status == 200
+            found: list[dict[str, Any]] = (await response.json())["decisions"]
+            return found
 
     async def hit(self, document: object, token: str = "k1") -> Answer:
         """The answer from the cache. The write is off the client's path, so it may take another moment: until

@@ -1,5 +1,5 @@
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,8 @@ from router_extproc.telemetry.log import LOGGER
 from router_extproc.telemetry.story import StoryWitness
 
 SHIPPED = load(Path(__file__).parents[3] / "config" / "router.yaml").settings
+
+NOTHING: Mapping[str, object] = {"decision_log": False, "decisions_kept": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -32,23 +34,29 @@ def observed(**given: object) -> Settings:
     ("given", "watched"),
     [
         ({}, True),
-        ({"decision_log": False}, False),
-        ({"decision_log": False, "log_level": "debug"}, True),
-        ({"decision_log": False, "debug_token_file": "t"}, True),
-        ({"decision_log": False, "tracing": {"enabled": True, "exporter": {"type": "stdout"}}}, True),
+        ({"decision_log": False}, True),
+        ({"decisions_kept": 0}, True),
+        (NOTHING, False),
+        ({**NOTHING, "log_level": "debug"}, True),
+        ({**NOTHING, "debug_token_file": "t"}, True),
+        ({**NOTHING, "tracing": {"enabled": True, "exporter": {"type": "stdout"}}}, True),
     ],
 )
-def test_exchanges_are_watched_where_somebody_is_to_be_told(given: dict[str, object], watched: bool) -> None:
+def test_exchanges_are_watched_where_somebody_is_to_be_told(
+    given: Mapping[str, object], watched: bool
+) -> None:
     expected = StoryWitness if watched else Unwatched
     assert isinstance(Telling(observed(**given)).witness(), expected)
 
 
 def test_another_configuration_changes_the_level_and_who_is_told() -> None:
-    telling = Telling(observed(decision_log=False))
+    telling = Telling(observed(**NOTHING))
     telling.configure(observed(log_level="debug"))
     assert logging.getLogger(LOGGER).level == logging.DEBUG
     assert isinstance(telling.witness(), StoryWitness)
-    telling.configure(observed(decision_log=False, log_level="error"))
+    assert telling.recent.size == 500
+    telling.configure(observed(**NOTHING, log_level="error"))
+    assert telling.recent.size == 0
     assert logging.getLogger(LOGGER).level == logging.ERROR
     assert isinstance(telling.witness(), Unwatched)
 

@@ -1,6 +1,8 @@
 import json
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -9,16 +11,24 @@ from router_extproc.exchange.events import Message
 from router_extproc.exchange.tracing import Tracing, debug_digest
 from router_extproc.ports import PortError
 from router_extproc.telemetry.log import JsonLines
+from router_extproc.telemetry.recent import Recent
 from router_extproc.telemetry.record import (
     DECISIONS,
     TRACES,
+    Decisions,
+    as_json,
     record_of,
-    tell_decision,
     tell_sampled_trace,
     tell_trace,
 )
+from router_extproc.telemetry.story import Story
 from tests.support.play import ANSWER, PLAN, chat_body, chat_headers, pieces, response_headers
 from tests.support.stories import Scene
+
+
+def record(story: Story) -> dict[str, Any]:
+    return as_json(record_of(story))
+
 
 ASKED: tuple[Message, ...] = (chat_headers(), chat_body())
 WHOLE: tuple[Message, ...] = (*ASKED, response_headers(), *pieces(ANSWER))
@@ -26,44 +36,50 @@ SHOWABLE = replace(PLAN, tracing=Tracing(debug=debug_digest("word")))
 
 
 async def test_a_miss_says_who_answered_and_why() -> None:
-    story = await Scene().told(*WHOLE)
-    record = record_of(story)
-    assert record["request_id"] == story.opened.reference
-    assert record["trace_id"] == story.opened.root.trace_id
-    assert (record["requested"], record["model"], record["answered_by"]) == ("auto", "large", "model")
-    assert (record["category"], record["confidence"], record["rule"]) == ("math", 0.9, "auto_routing")
-    assert (record["status"], record["rejected"], record["cancelled"]) == (200, None, False)
-    assert record["facts"]["domain"] == {"math": 0.9, "history": 0.1}
-    assert record["candidates"] == [{"model": "large", "score": 1.0, "dropped": []}]
-    assert record["cache"]["action"] == "stored"
-    assert record["cache"]["missed"] == "nothing_similar"
-    assert (record["generation"], record["policy"]) == ("g1", "math")
-    assert record["tenant"]
-    assert record["milliseconds"]["analysis"] == pytest.approx(10.0)
-    assert record["milliseconds"]["run"] == 5.0
-    assert record["milliseconds"]["total"] == pytest.approx(3010.0)
+    scene = Scene()
+    story = await scene.told(*WHOLE)
+    found = record(story)
+    assert found["request_id"] == story.opened.reference
+    assert found["trace_id"] == story.opened.root.trace_id
+    assert (found["requested"], found["model"], found["answered_by"]) == ("auto", "large", "model")
+    assert (found["category"], found["confidence"], found["rule"]) == ("math", 0.9, "auto_routing")
+    assert (found["status"], found["rejected"], found["cancelled"]) == (200, None, False)
+    assert found["facts"]["domain"] == {"math": 0.9, "history": 0.1}
+    assert found["candidates"] == [{"model": "large", "score": 1.0, "dropped": []}]
+    assert found["cache"]["action"] == "queued"
+    assert found["cache"]["missed"] == "nothing_similar"
+    assert found["cache"]["entry"] == next(ident for _, ident in scene.store.entries)
+    assert datetime.fromisoformat(found["time"]) == datetime.fromtimestamp(story.ended, UTC)
+    assert found["usage"] == {"prompt_tokens": 9, "completion_tokens": 3}
+    assert (found["generation"], found["policy"]) == ("g1", "math")
+    assert found["tenant"]
+    assert found["milliseconds"]["analysis"] == pytest.approx(10.0)
+    assert found["milliseconds"]["run"] == 5.0
+    assert found["milliseconds"]["total"] == pytest.approx(3010.0)
 
 
 async def test_a_hit_names_the_entry() -> None:
     scene = Scene()
     await scene.told(*WHOLE)
-    record = record_of(await scene.told(*ASKED, ident="x2"))
-    assert (record["answered_by"], record["model"], record["cache"]["action"]) == ("cache", "large", "hit")
-    assert record["cache"]["entry"] in {ident for _, ident in scene.store.entries}
-    assert record["facts"] is None
+    found = record(await scene.told(*ASKED, ident="x2"))
+    assert (found["answered_by"], found["model"], found["cache"]["action"]) == ("cache", "large", "hit")
+    assert found["cache"]["entry"] in {ident for _, ident in scene.store.entries}
+    assert found["facts"] is None
+    assert (found["status"], found["cache"]["kind"], found["cache"]["similarity"]) == (200, "exact", 1.0)
 
 
 async def test_an_error_of_the_client_s_is_recorded_with_the_reason() -> None:
-    record = record_of(await Scene().told(chat_headers(), chat_body("{")))
-    assert (record["answered_by"], record["rejected"]) == ("router", "invalid_json")
-    assert (record["model"], record["candidates"], record["cache"]["action"]) == (None, [], "none")
+    found = record(await Scene().told(chat_headers(), chat_body("{")))
+    assert (found["answered_by"], found["rejected"]) == ("router", "invalid_json")
+    assert found["status"] == 400
+    assert (found["model"], found["candidates"], found["cache"]["action"]) == (None, [], "none")
 
 
 async def test_a_failed_port_and_a_full_queue_are_recorded() -> None:
-    failed = record_of(await Scene(trouble=PortError(Failure.TIMEOUT)).told(*WHOLE))
+    failed = record(await Scene(trouble=PortError(Failure.TIMEOUT)).told(*WHOLE))
     assert failed["failures"] == [{"port": "analyst", "reason": "timeout"}]
     assert failed["rule"] == "no_analysis"
-    full = record_of(await Scene(room=False).told(*WHOLE))
+    full = record(await Scene(room=False).told(*WHOLE))
     assert (full["cache"]["action"], full["cache"]["skipped"]) == ("miss", ["queue_full"])
 
 
@@ -92,9 +108,9 @@ async def test_a_trace_is_shown_to_who_has_the_word_or_at_debug(
 
 async def test_a_decision_is_one_line_that_json_can_read(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, DECISIONS):
-        await Scene(tellers=[tell_decision]).told(*WHOLE)
-    [record] = caplog.records
-    line = JsonLines().format(record)
+        await Scene(tellers=[Decisions(Recent(0), logs=True).tell]).told(*WHOLE)
+    [logged] = caplog.records
+    line = JsonLines().format(logged)
     assert "\n" not in line
     assert json.loads(line)["model"] == "large"
     assert json.loads(line)["message"] == "decision"
@@ -115,8 +131,8 @@ async def test_nothing_that_was_said_is_in_a_record_or_a_trace(caplog: pytest.Lo
     answer = ANSWER.replace(b"4", b"planted")
     assert answer != ANSWER
     with caplog.at_level(logging.DEBUG, "router_extproc"):
-        scene = Scene(tellers=[tell_trace, tell_decision])
+        scene = Scene(tellers=[tell_trace, Decisions(Recent(0), logs=True).tell])
         await scene.told(headers, body, response_headers(), *pieces(answer))
-    lines = [JsonLines().format(record) for record in caplog.records]
+    lines = [JsonLines().format(each) for each in caplog.records]
     assert len(lines) == 2
     assert not [line for line in lines if "planted" in line]

@@ -34,7 +34,8 @@ async def test_the_request_s_span_holds_all_others() -> None:
 
 
 async def test_every_step_of_a_miss_has_its_span() -> None:
-    found = by_name(await Scene().told(*WHOLE))
+    scene = Scene()
+    found = by_name(await scene.told(*WHOLE))
     assert set(found) == {
         Name.REQUEST,
         Name.LOOKUP,
@@ -46,9 +47,12 @@ async def test_every_step_of_a_miss_has_its_span() -> None:
         Name.GUARDS,
         Name.DECISION,
         Name.UPSTREAM,
-        Name.STORE,
+        Name.HAND_OVER,
     }
     assert [span.attributes["cache.tier"] for span in found[Name.LOOKUP]] == ["exact", "semantic"]
+    [handed] = found[Name.HAND_OVER]
+    assert handed.attributes["cache.handed_to"] == "writes"
+    assert handed.attributes["cache.key"] == next(ident for _, ident in scene.store.entries)
 
 
 async def test_an_analysis_s_steps_are_laid_end_to_end() -> None:

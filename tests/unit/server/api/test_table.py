@@ -15,7 +15,7 @@ from tests.support.api import whole_table
 
 TABLE = whole_table()
 DOCUMENT = document_of(TABLE)
-CHANGES = {"/api/v1/response-cache/", "/config/"}
+CHANGES = {"/api/v1/response-cache/", "/api/v1/decisions", "/config/"}
 
 
 def test_every_code_has_a_status_and_a_meaning() -> None:
