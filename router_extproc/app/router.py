@@ -100,7 +100,7 @@ async def running(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
         )
         pool = Pool()
-        traces = await stack.enter_async_context(collecting(settings.observability.tracing))
+        traces = await stack.enter_async_context(collecting(settings.observability.tracing, metrics.traced))
         telling = Telling(settings, traces)
         ports = _ports(stack, analyst, cache, pool, metrics, clock, telling)
         changes = Changes(mind, analyst, pool, metrics, telling, key, longest_ttl=plan.cache.longest_ttl)

@@ -8,7 +8,7 @@ from router_extproc.ports import Unwatched, Witness
 from router_extproc.settings.observability_schema import TraceSettings
 from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.log import set_level
-from router_extproc.telemetry.otlp import Collector, Traces
+from router_extproc.telemetry.otlp import Collector, Count, Traces
 from router_extproc.telemetry.recent import Recent
 from router_extproc.telemetry.record import Decisions, tell_sampled_trace, tell_trace
 from router_extproc.telemetry.story import StoryWitness, Teller
@@ -49,13 +49,13 @@ class Telling:
 
 
 @asynccontextmanager
-async def collecting(tracing: TraceSettings) -> AsyncIterator[Traces | None]:
+async def collecting(tracing: TraceSettings, count: Count) -> AsyncIterator[Traces | None]:
     """What sends traces to the collector, until the context is left; None where none is to be told. A
-    collector that is away costs traces, nothing else."""
+    collector that is away costs traces, nothing else; `count` is told of them."""
     if not tracing.enabled or tracing.exporter.type != "otlp":
         yield None
         return
-    traces = Traces(collector_of(tracing), __version__)
+    traces = Traces(collector_of(tracing), __version__, count)
     try:
         yield traces
     finally:

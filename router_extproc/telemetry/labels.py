@@ -76,6 +76,18 @@ BATCH_SIZES = ((1, "1"), (5, "2-5"), (10, "6-10"), (20, "11-20"), (50, "21-50"))
 BEYOND = "50+"
 
 
+class Sending(StrEnum):
+    """What became of a trace for the collector."""
+
+    SENT = "sent"
+    QUEUE_FULL = "queue_full"
+    """Dropped for later ones."""
+    NOT_TAKEN = "not_taken"
+    """By the collector: away, too slow, or it refused."""
+    CLOSING = "closing"
+    """Still waiting when the router stopped."""
+
+
 class BatchProblem(StrEnum):
     """Why a batch was not classified."""
 
@@ -151,5 +163,6 @@ HEAD = Label("head", Configured.HEADS)
 STAGE = Label("stage", _STAGES)
 EVENT = Label("event", _EVENTS)
 ADJUSTMENT = Label("kind", AdjustmentKind)
+SENDING = Label("outcome", Sending)
 RELOAD = Label("outcome", ("taken", "unchanged", "refused"))
 GENERATION = Label("generation", Configured.GENERATION)

@@ -52,6 +52,7 @@ from router_extproc.telemetry.labels import (
     BatchProblem,
     Classifier,
     RequestError,
+    Sending,
     Step,
 )
 from router_extproc.telemetry.spending import Price, Spending
@@ -122,6 +123,10 @@ class Metrics:
     def head_failed(self, head: str) -> None:
         """`head` is the configuration's name of it. May be called from any thread."""
         self._collectors.count("router_head_failures_total", head)
+
+    def traced(self, outcome: Sending, traces: int) -> None:
+        """So many traces came to this. May be called from any thread."""
+        self._collectors.count("router_traces_total", outcome, by=traces)
 
     def reloaded(self, outcome: str) -> None:
         self._collectors.count("router_configuration_reloads_total", outcome)

@@ -7,7 +7,7 @@ what is handed over is the story, spans are made of it in that thread, and a ful
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.status import Status, StatusCode
 
+from router_extproc.telemetry.labels import Sending
 from router_extproc.telemetry.spans import Kind, spans_of
 from router_extproc.telemetry.story import Story
 
@@ -42,6 +43,9 @@ _NOTHING: Final = Resource.get_empty()
 
 log = logging.getLogger(__name__)
 
+Count = Callable[[Sending, int], None]
+"""Is told what became of so many traces; from any thread."""
+
 
 @dataclass(frozen=True, slots=True)
 class Collector:
@@ -60,15 +64,18 @@ class Traces:
         self,
         collector: Collector,
         version: str,
+        count: Count,
         exporter: SpanExporter | None = None,
         close_seconds: float = CLOSE_SECONDS,
     ) -> None:
         """`version` is the router's; `exporter` stands in for the one of `collector`."""
+        self._told = 0
+        self._count = count
         self._close_seconds = close_seconds
         inner = exporter or OTLPSpanExporter(
             endpoint=collector.endpoint, insecure=collector.insecure, timeout=EXPORT_SECONDS
         )
-        self._exporter = _Exporter(inner, Resource.create(dict(collector.resource)), version)
+        self._exporter = _Exporter(inner, Resource.create(dict(collector.resource)), version, count)
         self._processor = BatchSpanProcessor(
             self._exporter,
             max_queue_size=MAX_WAITING,
@@ -79,7 +86,8 @@ class Traces:
     def tell(self, story: Story) -> None:
         """Hand over the trace of `story`, if it is one that is kept."""
         if story.opened.root.sampled:
-            self._processor.on_end(_Waiting(story))
+            self._processor.on_end(_Waiting(story, self._told))
+            self._told += 1
 
     async def close(self) -> None:
         """Send what waits, for a few seconds; what a silent collector did not take by then is lost."""
@@ -92,28 +100,48 @@ class Traces:
             # Ends the call under way, for which the thread waits.
             await asyncio.to_thread(self._exporter.shutdown)
             await ending
+        left = self._told - self._exporter.seen
+        if left:
+            self._count(Sending.CLOSING, left)
 
 
 class _Waiting(ReadableSpan):
-    """A story in the SDK's queue."""
+    """A story in the SDK's queue, the `number`th that was told, from 0."""
 
-    def __init__(self, story: Story) -> None:
+    def __init__(self, story: Story, number: int) -> None:
         root = story.opened.root
         super().__init__("story", _context(root.trace_id, root.span_id, remote=False), resource=_NOTHING)
         self.story = story
+        self.number = number
 
 
 class _Exporter(SpanExporter):
-    """Makes spans of the stories that it is given, in the thread that exports them."""
+    """Makes spans of the stories that it is given, in the thread that exports them, one batch at a time.
+    `seen`: how many stories have left the queue, with those that were dropped from it: they leave it in their
+    order, so a gap in the numbers says how many."""
 
-    def __init__(self, inner: SpanExporter, resource: Resource, version: str) -> None:
+    def __init__(self, inner: SpanExporter, resource: Resource, version: str, count: Count) -> None:
+        self.seen = 0
+        self._count = count
         self._inner = inner
         self._resource = resource
         self._scope = InstrumentationScope("router_extproc", version)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        stories = (each.story for each in spans if isinstance(each, _Waiting))
-        return self._inner.export([span for story in stories for span in self._spans(story)])
+        waited = [each for each in spans if isinstance(each, _Waiting)]
+        if waited:
+            dropped = waited[-1].number + 1 - self.seen - len(waited)
+            self.seen = waited[-1].number + 1
+            if dropped:
+                self._count(Sending.QUEUE_FULL, dropped)
+        outcome = Sending.NOT_TAKEN
+        try:
+            result = self._inner.export([span for each in waited for span in self._spans(each.story)])
+            if result is SpanExportResult.SUCCESS:
+                outcome = Sending.SENT
+        finally:
+            self._count(outcome, len(waited))
+        return result
 
     def shutdown(self) -> None:
         self._inner.shutdown()

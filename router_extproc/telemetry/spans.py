@@ -289,6 +289,12 @@ def _decision(story: Story, done: Done) -> Span:
         }
         if trace.selection is not None:
             found["routing.strategy"] = trace.selection.algorithm
+        if trace.uncertainty is not None:
+            found |= {
+                "reasoning.reason": trace.uncertainty.reason,
+                "reasoning.uncertainty": trace.uncertainty.level.value,
+                "reasoning.entropy": trace.uncertainty.normalised,
+            }
         if trace.outcome.decision:
             found["decision.name"] = trace.outcome.decision
         if trace.outcome.model is not None:

@@ -131,6 +131,7 @@ _PROCESS = (
     ),
     _counter("router_port_failures_total", "Failures of ports.", by.PORT, by.FAILURE),
     _counter("router_head_failures_total", "Heads that said nothing.", by.HEAD),
+    _counter("router_traces_total", "Traces for the collector, and what became of them.", by.SENDING),
     _gauge("router_streams", "ext_proc streams in flight."),
     _histogram(
         "router_encoder_batch_size",

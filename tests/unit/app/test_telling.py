@@ -11,6 +11,7 @@ from router_extproc.ports import Unwatched
 from router_extproc.settings.observability_schema import Observability, TraceSettings
 from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.log import LOGGER
+from router_extproc.telemetry.metrics import Metrics
 from router_extproc.telemetry.story import StoryWitness
 
 SHIPPED = load(Path(__file__).parents[3] / "config" / "router.yaml").settings
@@ -63,7 +64,7 @@ def test_another_configuration_changes_the_level_and_who_is_told() -> None:
 
 @pytest.mark.parametrize("given", [{}, {"enabled": True, "exporter": {"type": "stdout"}}])
 async def test_without_a_collector_nothing_is_sent(given: dict[str, object]) -> None:
-    async with collecting(TraceSettings.model_validate(given)) as traces:
+    async with collecting(TraceSettings.model_validate(given), Metrics().traced) as traces:
         assert traces is None
 
 

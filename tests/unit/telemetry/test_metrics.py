@@ -43,6 +43,7 @@ from router_extproc.exchange.notes import Analysed, AnswerEnded, FirstPiece, Nea
 from router_extproc.routing.analysis import Timings
 from router_extproc.routing.uncertainty import NO_DATA, Level, Uncertainty
 from router_extproc.routing.world import Condition
+from router_extproc.telemetry.labels import Sending
 from router_extproc.telemetry.log import JsonLines
 from router_extproc.telemetry.metrics import Metrics
 
@@ -110,9 +111,11 @@ def test_every_note_is_counted_under_its_name() -> None:
     for note in NOTES:
         metrics.note(note)
     metrics.head_failed("language")
+    metrics.traced(Sending.QUEUE_FULL, 3)
     text = metrics.exposition().decode()
     for line in (
         'llm_model_requests_total{model="large"} 1.0',
+        'router_traces_total{outcome="queue_full"} 3.0',
         'llm_model_routing_modifications_total{source_model="auto",target_model="large"} 1.0',
         'llm_routing_reason_codes_total{model="small",reason_code="model_specified"} 1.0',
         'llm_request_errors_total{model="large",reason="upstream_5xx"} 1.0',

@@ -1,6 +1,7 @@
 """What is handed to the SDK's queue; that it arrives is a component test's affair."""
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 
 import pytest
@@ -10,6 +11,7 @@ from opentelemetry.trace import SpanKind
 from opentelemetry.trace.status import StatusCode
 
 from router_extproc.telemetry import otlp
+from router_extproc.telemetry.labels import Sending
 from router_extproc.telemetry.otlp import Collector, Traces
 from router_extproc.telemetry.story import Story
 from tests.support.play import ANSWER, chat_body, chat_headers, pieces, response_headers
@@ -19,10 +21,18 @@ WHERE = Collector("localhost:4317", insecure=True, resource={"service.name": "mi
 DEADLINE = 10.0
 
 
+class Counts(Counter[Sending]):
+    """What became of the traces."""
+
+    def __call__(self, outcome: Sending, traces: int) -> None:
+        self[outcome] += traces
+
+
 class Keeps(SpanExporter):
     """Keeps what is exported. Until `free` is set it takes nothing; a shutdown sets it too."""
 
-    def __init__(self, *, free: bool = True) -> None:
+    def __init__(self, *, free: bool = True, says: SpanExportResult = SpanExportResult.SUCCESS) -> None:
+        self.says = says
         self.spans: list[ReadableSpan] = []
         self.free = threading.Event()
         self.asked = threading.Event()
@@ -34,7 +44,7 @@ class Keeps(SpanExporter):
         self.asked.set()
         self.in_vain = not self.free.wait(DEADLINE)
         self.spans.extend(spans)
-        return SpanExportResult.SUCCESS
+        return self.says
 
     def shutdown(self) -> None:
         self.free.set()
@@ -46,8 +56,8 @@ async def a_story(**traceparent: str) -> Story:
 
 
 async def test_a_trace_is_sent_whole_when_it_is_over() -> None:
-    exporter = Keeps()
-    traces = Traces(WHERE, "1.2.3", exporter)
+    exporter, count = Keeps(), Counts()
+    traces = Traces(WHERE, "1.2.3", count, exporter)
     story = await a_story(traceparent=f"00-{'a' * 32}-{'b' * 16}-01")
     traces.tell(story)
     await traces.close()
@@ -68,22 +78,24 @@ async def test_a_trace_is_sent_whole_when_it_is_over() -> None:
     assert f"{upstream.context.span_id:016x}" == story.opened.upstream.span_id
     assert upstream.parent is not None
     assert not upstream.parent.is_remote
+    assert count == {Sending.SENT: 1}
     assert request.start_time == int(story.opened.at * 1_000_000_000)
 
 
 async def test_a_trace_that_is_not_kept_is_not_sent() -> None:
-    exporter = Keeps()
-    traces = Traces(WHERE, "1.2.3", exporter)
+    exporter, count = Keeps(), Counts()
+    traces = Traces(WHERE, "1.2.3", count, exporter)
     traces.tell(await a_story(traceparent=f"00-{'a' * 32}-{'b' * 16}-00"))
     await traces.close()
     assert exporter.spans == []
+    assert count == {}
 
 
 async def test_a_collector_that_takes_nothing_costs_traces_and_no_memory(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    exporter = Keeps(free=False)
-    traces = Traces(WHERE, "1.2.3", exporter)
+    exporter, count = Keeps(free=False), Counts()
+    traces = Traces(WHERE, "1.2.3", count, exporter)
     story = await a_story()
     for _ in range(2 * (otlp.MAX_WAITING + otlp.BATCH)):
         traces.tell(story)
@@ -93,11 +105,22 @@ async def test_a_collector_that_takes_nothing_costs_traces_and_no_memory(
     requests = [span for span in exporter.spans if span.name == "semantic_router.request.received"]
     assert 0 < len(requests) <= otlp.MAX_WAITING + 2 * otlp.BATCH
     assert "dropping" in caplog.text
+    assert count[Sending.SENT] == len(requests)
+    assert count[Sending.QUEUE_FULL] == 2 * (otlp.MAX_WAITING + otlp.BATCH) - len(requests) > 0
+
+
+async def test_what_the_collector_does_not_take_is_counted() -> None:
+    exporter, count = Keeps(says=SpanExportResult.FAILURE), Counts()
+    traces = Traces(WHERE, "1.2.3", count, exporter)
+    for _ in range(3):
+        traces.tell(await a_story())
+    await traces.close()
+    assert count == {Sending.NOT_TAKEN: 3}
 
 
 async def test_closing_does_not_wait_for_a_collector_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
-    exporter = Keeps(free=False)
-    traces = Traces(WHERE, "1.2.3", exporter, close_seconds=0.05)
+    exporter, count = Keeps(free=False), Counts()
+    traces = Traces(WHERE, "1.2.3", count, exporter, close_seconds=0.05)
     traces.tell(await a_story())
     await traces.close()
     assert not exporter.in_vain

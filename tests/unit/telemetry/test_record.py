@@ -10,6 +10,15 @@ from router_extproc.base.refusals import Failure
 from router_extproc.exchange.events import Message
 from router_extproc.exchange.tracing import Tracing, debug_digest
 from router_extproc.ports import PortError
+from router_extproc.routing.uncertainty import ThinkingPolicy
+from router_extproc.screening.policy import (
+    AnswerPolicy,
+    GuardPolicy,
+    Least,
+    OnError,
+    ScreeningPolicy,
+    Strictness,
+)
 from router_extproc.telemetry.log import JsonLines
 from router_extproc.telemetry.recent import Recent
 from router_extproc.telemetry.record import (
@@ -21,6 +30,7 @@ from router_extproc.telemetry.record import (
     tell_sampled_trace,
     tell_trace,
 )
+from router_extproc.telemetry.spans import Name, spans_of
 from router_extproc.telemetry.story import Story
 from tests.support.play import ANSWER, PLAN, chat_body, chat_headers, pieces, response_headers
 from tests.support.stories import Scene
@@ -136,3 +146,38 @@ async def test_nothing_that_was_said_is_in_a_record_or_a_trace(caplog: pytest.Lo
     lines = [JsonLines().format(each) for each in caplog.records]
     assert len(lines) == 2
     assert not [line for line in lines if "planted" in line]
+
+
+async def test_an_answer_that_the_guards_read_first_is_called_so_under_its_entry_s_id() -> None:
+    screened = replace(PLAN, screening=ScreeningPolicy(answers=AnswerPolicy(pii=Least())))
+    story = await Scene(screened).told(*WHOLE)
+    found = record(story)
+    assert found["cache"]["action"] == "screening"
+    kept = await Scene().told(*WHOLE)
+    assert found["cache"]["entry"]
+    [handed] = [span for span in spans_of(story) if span.name == Name.HAND_OVER]
+    assert handed.attributes["cache.handed_to"] == "guards"
+    assert handed.attributes["cache.key"] == found["cache"]["entry"]
+    assert record(kept)["cache"]["action"] == "queued"
+
+
+async def test_what_thinking_went_by_is_recorded() -> None:
+    unsure = replace(
+        PLAN,
+        routing=replace(PLAN.routing, threshold=0.95, thinking=ThinkingPolicy({"math": True})),
+    )
+    story = await Scene(unsure).told(*WHOLE)
+    found = record(story)["uncertainty"]
+    assert (found["category"], found["reasoning"], found["thinking_share"]) == ("math", True, 0.9)
+    [decided] = [span for span in spans_of(story) if span.name == Name.DECISION]
+    assert decided.attributes["reasoning.reason"] == found["reason"]
+    assert decided.attributes["reasoning.uncertainty"] == found["level"]
+    assert record(await Scene().told(*WHOLE))["uncertainty"] is None
+
+
+async def test_a_guard_that_could_not_look_is_recorded_with_the_status_of_the_refusal() -> None:
+    strict = GuardPolicy(Strictness(enabled=True), on_error=OnError.BLOCK)
+    closed = replace(PLAN, screening=ScreeningPolicy(guard=strict))
+    found = record(await Scene(closed).told(*ASKED))
+    assert [(each["guard"], each["outcome"]) for each in found["guards"]] == [("guard", "error_blocked")]
+    assert (found["answered_by"], found["status"], found["rejected"]) == ("router", 503, "unscreened")
