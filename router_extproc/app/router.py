@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from router_extproc.app.caching import Cache, open_cache
-from router_extproc.app.changes import Changes
+from router_extproc.app.changes import Changes, prices_of
 from router_extproc.app.config_file import LiveConfig
 from router_extproc.app.configuration import (
     Configuration,
@@ -34,6 +34,7 @@ from router_extproc.server.api.config import config_routes
 from router_extproc.server.api.decisions import decision_routes
 from router_extproc.server.api.dispatch import served
 from router_extproc.server.api.info import info_routes
+from router_extproc.server.api.overview import Served, overview_routes
 from router_extproc.server.api.reading import Reader
 from router_extproc.server.api.recent import recent_routes
 from router_extproc.server.api.route import Route
@@ -52,6 +53,7 @@ from router_extproc.settings.problem import grouped
 from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.audit import Audited
 from router_extproc.telemetry.metrics import CONTENT_TYPE, Metrics
+from router_extproc.telemetry.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +103,8 @@ async def running(
         )
         pool = Pool()
         traces = await stack.enter_async_context(collecting(settings.observability.tracing, metrics.traced))
-        telling = Telling(settings, traces)
+        window = Window(clock.now())
+        telling = Telling(settings, traces, (window.tell,))
         ports = _ports(stack, analyst, cache, pool, metrics, clock, telling)
         changes = Changes(mind, analyst, pool, metrics, telling, key, longest_ttl=plan.cache.longest_ttl)
         generations = changes.since(Generation(1, configuration, plan), proxy)
@@ -122,6 +125,7 @@ async def running(
         routes = complete(
             (
                 *status_routes({"envoy": _through_envoy(settings, servicer)}, generations.as_json),
+                *overview_routes(window, pool, lambda: _served(generations), clock),
                 *classify_routes(reader, metrics),
                 *vector_routes(reader, mind.encoder.dimension),
                 *decision_routes(reader, pool, clock),
@@ -185,6 +189,11 @@ def _ports(
         pool=pool,
         witness=telling.witness,
     )
+
+
+def _served(generations: Generations) -> Served:
+    now = generations.current
+    return Served(now.number, now.plan.generation, generations.problem, prices_of(now.configuration.settings))
 
 
 def _watching(generations: Generations) -> asyncio.Task[None]:

@@ -15,11 +15,14 @@ from router_extproc.telemetry.story import StoryWitness, Teller
 
 
 class Telling:
-    """One for the life of a router. `traces` is None where no collector is told. `recent` are the latest
-    decisions."""
+    """One for the life of a router. `traces` is None where no collector is told; `always` are told whatever
+    the configuration says. `recent` are the latest decisions."""
 
-    def __init__(self, settings: Settings, traces: Traces | None = None) -> None:
+    def __init__(
+        self, settings: Settings, traces: Traces | None = None, always: tuple[Teller, ...] = ()
+    ) -> None:
         self._traces = traces
+        self._always = always
         self.recent = Recent(settings.observability.decisions_kept)
         self._tellers = self._from(settings)
 
@@ -36,7 +39,7 @@ class Telling:
 
     def _from(self, settings: Settings) -> tuple[Teller, ...]:
         given = settings.observability
-        tellers: list[Teller] = []
+        tellers = list(self._always)
         if given.decision_log or given.decisions_kept:
             tellers.append(Decisions(self.recent, logs=given.decision_log).tell)
         if given.tracing.enabled and given.tracing.exporter.type == "stdout":

@@ -18,6 +18,7 @@ from router_extproc.server.api.classify import classify_routes
 from router_extproc.server.api.config import ConfigState, ConfigVerdict, config_routes
 from router_extproc.server.api.decisions import decision_routes
 from router_extproc.server.api.info import info_routes
+from router_extproc.server.api.overview import Served, overview_routes
 from router_extproc.server.api.reading import Reader
 from router_extproc.server.api.recent import recent_routes
 from router_extproc.server.api.route import Route
@@ -27,6 +28,7 @@ from router_extproc.server.api.vectors import vector_routes
 from router_extproc.server.pool import Pool
 from router_extproc.telemetry.metrics import Metrics
 from router_extproc.telemetry.recent import Recent
+from router_extproc.telemetry.window import Window
 from tests.support.encoder import real_bundle, real_encoder, real_screener
 from tests.support.play import PLAN
 from tests.support.ports import FakeAnalyst, FakeClock
@@ -55,6 +57,7 @@ def whole_table() -> tuple[Route, ...]:
     return complete(
         (
             *status_routes({}),
+            *overview_routes(Window(clock.now()), pool, lambda: Served(1, "p", None, {}), clock),
             *classify_routes(reader, Metrics()),
             *vector_routes(reader, DIMENSION),
             *decision_routes(reader, pool, clock),
