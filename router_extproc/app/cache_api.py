@@ -3,7 +3,6 @@ a person sees. Knows nothing of what is printed."""
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,9 +12,10 @@ from typing import Any
 
 import aiohttp
 
+from router_extproc.app.api_call import TOKEN_VARIABLE, document_of, plain_errors, token_of_environment
 from router_extproc.app.configuration import load, reachable
 from router_extproc.app.terminal import printable
-from router_extproc.app.token import is_word, read_token, token_path
+from router_extproc.app.token import read_token, token_path
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.api.cache import PREFIX
 from router_extproc.server.api.route import JSON
@@ -23,17 +23,12 @@ from router_extproc.server.replies import Code
 from router_extproc.server.transfer import NDJSON
 from router_extproc.settings.schema import Settings
 
-TOKEN_VARIABLE = "ROUTER_EXTPROC_TOKEN"  # noqa: S105 - a variable's name
-
 CONNECT_SECONDS = 5.0
 CALL_SECONDS = 60.0
 """Longer than the router waits for its store, so that its own error is the one that is seen."""
 
 TRANSFER_SECONDS = 120.0
 """The longest pause in an export or import."""
-
-ANSWER_BYTES = 64 * 1024 * 1024
-"""The longest answer that is read as a whole; one entry with its question may have tens of MiB."""
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -51,10 +46,8 @@ class Api:
     def of(cls, config: Path) -> "Api":
         """The token is TOKEN_VARIABLE's, else the file's. Raises OperatorError."""
         settings = load(config).settings
-        given = os.environ.get(TOKEN_VARIABLE, "").strip()
-        if given:
-            if not is_word(given.encode()):
-                raise OperatorError(f"{TOKEN_VARIABLE}: is not one word of ASCII characters")
+        given = token_of_environment()
+        if given is not None:
             return cls(config, settings, given, TOKEN_VARIABLE)
         path = token_path(config, settings)
         if path is None:
@@ -105,7 +98,8 @@ class Api:
         headers = {"authorization": f"Bearer {self.token}"}
         if body is not None:
             headers["content-type"] = JSON if isinstance(body, bytes) else NDJSON
-        try:
+        cure = f"is the router of {self.config} (listeners.api) running? `make up` starts it"
+        with plain_errors(self.address, cure):
             async with (
                 aiohttp.ClientSession(timeout=limits) as session,
                 session.request(
@@ -120,19 +114,6 @@ class Api:
                 if response.status != 200:
                     raise await self._refusal(response)
                 yield response
-        except aiohttp.ClientConnectorError as error:
-            raise OperatorError(
-                f"{self.address}: nothing answers there ({error.strerror or 'no connection'}); is the router "
-                f"of {self.config} (listeners.api) running? `make up` starts it"
-            ) from error
-        except TimeoutError as error:
-            raise OperatorError(
-                f"{self.address}: no answer in time; the router's log and `cache stats` say what it waits for"
-            ) from error
-        except aiohttp.ClientError as error:
-            raise OperatorError(
-                f"{self.address}: the answer broke off ({type(error).__name__}); the router's log says why"
-            ) from error
 
     async def _refusal(self, response: aiohttp.ClientResponse) -> OperatorError:
         error = (await document_of(response, self.address)).get("error")
@@ -149,22 +130,3 @@ class Api:
                 f"{self.config} and restart it"
             )
         return OperatorError(f"{self.address}: {message} (status {response.status})")
-
-
-async def document_of(response: aiohttp.ClientResponse, address: str) -> dict[str, Any]:
-    """The JSON object in the body. Raises OperatorError for anything else, and for a very long one."""
-    body = bytearray()
-    async for piece in response.content.iter_any():
-        body += piece
-        if len(body) > ANSWER_BYTES:
-            raise OperatorError(f"{address}: an answer of more than {ANSWER_BYTES} bytes; ask for less")
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise OperatorError(
-            f"{address}: something that is not this router answers there (status {response.status}); "
-            "check listeners.api"
-        )
-    return document

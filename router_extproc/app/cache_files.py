@@ -12,7 +12,8 @@ from typing import Any, BinaryIO
 
 import aiohttp
 
-from router_extproc.app.cache_api import CONNECT_SECONDS, TRANSFER_SECONDS, Api, document_of
+from router_extproc.app.api_call import document_of
+from router_extproc.app.cache_api import CONNECT_SECONDS, TRANSFER_SECONDS, Api
 from router_extproc.app.terminal import Count, printable, size
 from router_extproc.base.errors import OperatorError
 
