@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from router_extproc import __version__
@@ -13,7 +13,8 @@ STATE = Path(".data")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 on success, 1 with one line on stderr for what the operator can mend, 2 for wrong arguments."""
+    """0 on success, 1 with one line on stderr for what the operator can mend, 2 for wrong arguments; `status`
+    and `top` have codes of their own."""
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -61,12 +62,24 @@ def _run(options: argparse.Namespace) -> int:
             from router_extproc.app.explain import explain
 
             return explain(options.config, options.prompt, as_json=options.json)
+        case "status" | "top":
+            return _run_watching(options)
         case "models":
             return _run_models(options)
         case "cache":
             return _run_cache(options)
         case _:
             return _run_eval(options)
+
+
+def _run_watching(options: argparse.Namespace) -> int:
+    if options.command == "status":
+        from router_extproc.app.status import status
+
+        return status(options.config, api=options.api, as_json=options.json)
+    from router_extproc.app.top import top
+
+    return top(options.config, api=options.api, interval=options.interval, once=options.once)
 
 
 def _run_models(options: argparse.Namespace) -> int:
@@ -193,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain = add("explain", "Say what the router would do with a prompt, and why.", configured, json_option)
     explain.add_argument("prompt", metavar="PROMPT")
+    _add_watching(add, configured, json_option)
     _add_models(add("models", "The encoder's files, and what ships with them."), json_option)
     _add_cache(add("cache", "See, take back, move, fill or tune the cache."), configured, json_option)
     evaluate = add("eval", "Measure the router's judgement on labelled data.", configured, json_option)
@@ -212,6 +226,32 @@ def _parser() -> argparse.ArgumentParser:
         "--price-ratio", type=float, metavar="R", help="for routing: a strong call costs R times a weak one"
     )
     return parser
+
+
+def _add_watching(
+    add: Callable[..., argparse.ArgumentParser],
+    configured: argparse.ArgumentParser,
+    json_option: argparse.ArgumentParser,
+) -> None:
+    reached = argparse.ArgumentParser(add_help=False)
+    reached.add_argument(
+        "--api",
+        metavar="URL",
+        help="address of the router's HTTP API, for example http://127.0.0.1:8080 (default: the "
+        "configuration's)",
+    )
+    add(
+        "status",
+        "How a running router does: 0 ready, 1 degraded or not ready, 2 not reached.",
+        configured,
+        reached,
+        json_option,
+    )
+    top = add("top", "The same picture, live, with the last decisions; q quits.", configured, reached)
+    top.add_argument(
+        "--interval", type=float, default=1.0, metavar="SECONDS", help="between two looks (default: 1)"
+    )
+    top.add_argument("--once", action="store_true", help="one look, as plain text")
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,19 @@ import pytest
 
 from router_extproc.cli import main
 
-COMMANDS = ["serve", "up", "simulate", "check-config", "render-envoy", "explain", "models", "eval", "cache"]
+COMMANDS = [
+    "serve",
+    "up",
+    "simulate",
+    "check-config",
+    "render-envoy",
+    "explain",
+    "models",
+    "eval",
+    "cache",
+    "status",
+    "top",
+]
 CACHE_ACTIONS = [
     "stats", "list", "show", "invalidate", "flush", "feedback", "export", "import", "warm", "calibrate",
 ]  # fmt: skip
@@ -53,6 +65,9 @@ def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[
         ["cache", "list", "--limit", "many"],
         ["cache", "feedback", "x"],
         ["cache", "calibrate", "x"],
+        ["top", "--interval", "soon"],
+        ["top", "--json"],
+        ["status", "now"],
     ],
 )
 def test_wrong_words_are_refused_with_the_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
