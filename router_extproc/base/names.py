@@ -97,3 +97,6 @@ ACCOUNTS = ("openai-organization", "openai-project")
 
 AUTH_SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "token"})
 """An authorization that is only one of these words carries no secret (RFC 9110, section 11.6.2)."""
+
+AUTO = "auto"
+"""What a client calls the router's own choice of a model, whatever alias it wrote."""

@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 from router_extproc.base.digest import digest
 from router_extproc.base.headers import HeaderEdits, Headers
-from router_extproc.base.names import FOR_ROUTER, INTERNAL, VSR_CACHE_CONTROL
+from router_extproc.base.names import AUTO, FOR_ROUTER, INTERNAL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
 from router_extproc.caching.control import parse_cache_control
 from router_extproc.caching.identity import identify
@@ -25,6 +25,7 @@ from router_extproc.exchange.effects import (
 from router_extproc.exchange.events import RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders
 from router_extproc.exchange.facts import others_of, question_of
 from router_extproc.exchange.guarding import closed_to, unscreened
+from router_extproc.exchange.notes import Understood
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     Asked,
@@ -164,15 +165,16 @@ def _ask(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot,
     client = Client(stage.ident, chat.stream, chat.include_usage, stage.started, stage.trace)
     use, session = _use(stage, chat, model, plan), _session(stage, chat, plan)
     tenant = None if isinstance(stage.tenant, Uncached) else stage.tenant
+    note = Understood(model or AUTO, tenant)
     if isinstance(use, Uncached):
         asked = Asked(client, chat, model, None, session, tenant)
-        return analyse(asked, plan, 0.0, (CacheSkipped(use, storing=False),))
+        return analyse(asked, plan, 0.0, (note, CacheSkipped(use, storing=False)))
     asked = Asked(client, chat, model, use, session, tenant)
     if not use.control.asks:
-        return analyse(asked, plan, 0.0, (CacheSkipped(Uncached.CACHE_CONTROL, storing=False),))
+        return analyse(asked, plan, 0.0, (note, CacheSkipped(Uncached.CACHE_CONTROL, storing=False)))
     identity = use.identity
     lookup = LookupExact(identity.partition, identity.entry_id, plan.cache.lookup_timeout)
-    return AwaitExact(asked, use, at), (lookup,)
+    return AwaitExact(asked, use, at), (note, lookup)
 
 
 def _use(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot) -> CacheUse | Uncached:
@@ -185,7 +187,7 @@ def _use(stage: AwaitBody, chat: ChatRequest, model: str | None, plan: Snapshot)
         return Uncached.CACHE_CONTROL
     identity = identify(
         tenant=tenant,
-        model=model or "auto",
+        model=model or AUTO,
         query=stage.query,
         context=[turn.canonical for turn in chat.turns[:-1]],
         frame=chat.frame,

@@ -136,7 +136,6 @@ def _note(asked: Asked, decided: Decision | Unsuitable, analysis: Analysis | Non
         trace=decided.trace,
         key=decided.cache_key,
         confidence=decided.confidence,
-        tenant=asked.tenant,
         tokens=analysis.tokens if analysis else 0,
         truncated=analysis.truncated if analysis else False,
     )

@@ -28,15 +28,22 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Understood:
+    """A well-formed chat completion asks for `requested`, a model of the pool or `names.AUTO`. `tenant` is a
+    digest, None where nothing tells whose request it is."""
+
+    requested: str
+    tenant: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """How a request was judged, whatever the guards or the cache made of it. `key` names the rule that held,
-    as `Decision.cache_key`; `tenant` is a digest, None where there is none; `tokens` is how many of the text
-    were read, 0 without an analysis."""
+    as `Decision.cache_key`; `tokens` is how many of the text were read, 0 without an analysis."""
 
     trace: Trace
     key: str
     confidence: float
-    tenant: str | None = None
     tokens: int = 0
     truncated: bool = False
 
@@ -80,4 +87,4 @@ class AnswerEnded:
     complete: bool = True
 
 
-Measurement = Opened | Judged | Analysed | NearestFound | FirstPiece | AnswerEnded
+Measurement = Opened | Understood | Judged | Analysed | NearestFound | FirstPiece | AnswerEnded

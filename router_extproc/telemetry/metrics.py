@@ -9,6 +9,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from router_extproc.base.names import AUTO
 from router_extproc.base.refusals import Guarded, Rejection
 from router_extproc.exchange.effects import (
     Answered,
@@ -37,6 +38,7 @@ from router_extproc.exchange.notes import (
     Judged,
     NearestFound,
     Opened,
+    Understood,
 )
 from router_extproc.routing.uncertainty import NO_DATA, Uncertainty
 from router_extproc.routing.world import Condition
@@ -73,6 +75,7 @@ class Metrics:
         cache, count = self.cache, self._collectors.count
         self._record: Mapping[type[Note], Callable[[Any], None]] = {
             Opened: _not_counted,
+            Understood: _not_counted,
             Judged: _not_counted,
             Analysed: self._analysed,
             Routed: self._routed,
@@ -192,7 +195,7 @@ class Metrics:
         if note.decision:
             count("llm_decision_matches_total", note.decision, note.model)
             count("llm_decision_match_total", note.decision)
-        if note.requested == "auto":
+        if note.requested == AUTO:
             count("llm_model_routing_modifications_total", "auto", note.model)
             self._thinking(note)
         self._collectors.observe("llm_model_routing_latency_seconds", note.seconds)

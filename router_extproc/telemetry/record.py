@@ -27,7 +27,7 @@ from router_extproc.exchange.effects import (
     Routed,
     ScreenAnswer,
 )
-from router_extproc.exchange.notes import Analysed, AnswerEnded, FirstPiece, Judged, NearestFound
+from router_extproc.exchange.notes import Analysed, AnswerEnded, FirstPiece, Judged, NearestFound, Understood
 from router_extproc.telemetry.decision import (
     DecisionRecord,
     RecordCache,
@@ -113,7 +113,8 @@ def _span(span: Span, since: float) -> dict[str, Any]:
 
 
 def record_of(story: Story) -> DecisionRecord:
-    opened, judged, routed = story.opened, story.first(Judged), story.first(Routed)
+    opened, understood = story.opened, story.first(Understood)
+    judged, routed = story.first(Judged), story.first(Routed)
     hit, answered, rejected = story.first(CacheHit), story.first(Answered), story.first(Rejected)
     outcome = judged.trace.outcome if judged else None
     status = story.replied or (answered.status if answered else None)
@@ -121,9 +122,9 @@ def record_of(story: Story) -> DecisionRecord:
         time=datetime.fromtimestamp(story.ended, UTC).isoformat(timespec="milliseconds"),
         request_id=opened.reference,
         trace_id=opened.root.trace_id,
-        tenant=judged.tenant if judged else None,
+        tenant=understood.tenant if understood else None,
         generation=opened.generation,
-        requested=(judged.trace.requested or "auto") if judged else None,
+        requested=understood.requested if understood else None,
         decision=(outcome.decision or None) if outcome else None,
         rule=outcome.rule.value if outcome else None,
         policy=(judged.key or None) if judged else None,

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Final
 
 from router_extproc.base.digest import digest
+from router_extproc.base.names import AUTO
 from router_extproc.base.refusals import Guarded
 from router_extproc.exchange.effects import (
     Analyse,
@@ -29,7 +30,7 @@ from router_extproc.exchange.effects import (
     Store,
     Violation,
 )
-from router_extproc.exchange.notes import Analysed, AnswerEnded, FirstPiece, Judged, NearestFound
+from router_extproc.exchange.notes import Analysed, AnswerEnded, FirstPiece, Judged, NearestFound, Understood
 from router_extproc.screening.policy import GUARD
 from router_extproc.telemetry.story import Done, Story
 
@@ -129,10 +130,12 @@ def _request(story: Story) -> dict[str, Value]:
         "router.configuration.generation": story.opened.generation,
         "processing.time_ms": _ms(story.ended - story.opened.at),
     }
-    judged, routed, hit = story.first(Judged), story.first(Routed), story.first(CacheHit)
+    understood, judged = story.first(Understood), story.first(Judged)
+    routed, hit = story.first(Routed), story.first(CacheHit)
+    if understood is not None:
+        found["gen_ai.request.model"] = understood.requested
+        found["routing.original_model"] = understood.requested
     if judged is not None:
-        found["gen_ai.request.model"] = judged.trace.requested or "auto"
-        found["routing.original_model"] = judged.trace.requested or "auto"
         found |= _category(judged)
     if routed is not None:
         found |= {
@@ -281,7 +284,7 @@ def _decision(story: Story, done: Done) -> Span:
     if judged is not None:
         trace = judged.trace
         found |= {
-            "routing.original_model": trace.requested or "auto",
+            "routing.original_model": trace.requested or AUTO,
             "routing.reason": trace.outcome.rule.value,
             "routing.candidates": tuple(dict.fromkeys(each.model for each in trace.candidates)),
             "routing.signals": tuple(f"{each.kind}:{each.name}" for each in trace.signals if each.matched),

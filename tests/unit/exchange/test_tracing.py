@@ -6,7 +6,7 @@ from router_extproc.base.headers import Headers
 from router_extproc.base.trace import parse_traceparent
 from router_extproc.exchange.effects import Reply, Routed
 from router_extproc.exchange.events import RequestHeaders
-from router_extproc.exchange.notes import Judged, Opened
+from router_extproc.exchange.notes import Judged, Opened, Understood
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.tracing import Tracing, debug_digest, traced
 from tests.support.play import AT, PLAN, chat_body, chat_headers, play
@@ -98,7 +98,9 @@ def test_traced_and_untraced_requests_differ_in_the_header_alone() -> None:
 
 def test_how_a_request_was_judged_is_noted_once() -> None:
     transcript = play([chat_headers(), chat_body()])
-    [judged], [routed] = transcript.only(Judged), transcript.only(Routed)
+    [understood], [judged] = transcript.only(Understood), transcript.only(Judged)
+    [routed] = transcript.only(Routed)
     assert judged.trace.outcome.model == routed.model
-    assert judged.tenant is not None
+    assert understood.requested == "auto"
+    assert understood.tenant is not None
     assert judged.tokens == 5

@@ -76,6 +76,8 @@ async def test_a_hit_names_the_entry() -> None:
     assert found["cache"]["entry"] in {ident for _, ident in scene.store.entries}
     assert found["facts"] is None
     assert (found["status"], found["cache"]["kind"], found["cache"]["similarity"]) == (200, "exact", 1.0)
+    assert found["requested"] == "auto"
+    assert found["tenant"]
 
 
 async def test_an_error_of_the_client_s_is_recorded_with_the_reason() -> None:
