@@ -38,6 +38,7 @@ from router_extproc.server.api.overview import Served, overview_routes
 from router_extproc.server.api.reading import Reader
 from router_extproc.server.api.recent import recent_routes
 from router_extproc.server.api.route import Route
+from router_extproc.server.api.search import search_routes
 from router_extproc.server.api.status import Check, status_routes
 from router_extproc.server.api.table import complete
 from router_extproc.server.api.vectors import vector_routes
@@ -122,6 +123,7 @@ async def running(
         await listener.start()
         stack.push_async_callback(listener.stop, GRACE_SECONDS)
         reader = Reader(analyst, lambda: generations.current.plan, pool, clock)
+        admin = _cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)
         routes = complete(
             (
                 *status_routes({"envoy": _through_envoy(settings, servicer)}, generations.as_json),
@@ -132,7 +134,8 @@ async def running(
                 *recent_routes(telling.recent),
                 *info_routes(reader, clock),
                 *config_routes(LiveConfig(generations)),
-                *cache_routes(_cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)),
+                *cache_routes(admin),
+                *search_routes(admin, reader),
             )
         )
         await _serve_http(stack, configuration, metrics, routes)

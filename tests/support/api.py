@@ -22,6 +22,7 @@ from router_extproc.server.api.overview import Served, overview_routes
 from router_extproc.server.api.reading import Reader
 from router_extproc.server.api.recent import recent_routes
 from router_extproc.server.api.route import Route
+from router_extproc.server.api.search import search_routes
 from router_extproc.server.api.status import status_routes
 from router_extproc.server.api.table import complete
 from router_extproc.server.api.vectors import vector_routes
@@ -65,6 +66,7 @@ def whole_table() -> tuple[Route, ...]:
             *info_routes(reader, clock),
             *config_routes(NoFile()),
             *cache_routes(None),
+            *search_routes(None, reader),
         )
     )
 

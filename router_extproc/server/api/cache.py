@@ -68,7 +68,17 @@ TAG: Final = "response-cache"
 MAX_COUNTED: Final = 10_000
 """Where a dry run stops counting."""
 
-OPERATIONS: Final = ("stats", "entries", "invalidate", "flush", "feedback", "export", "import", "health")
+OPERATIONS: Final = (
+    "stats",
+    "entries",
+    "search",
+    "invalidate",
+    "flush",
+    "feedback",
+    "export",
+    "import",
+    "health",
+)
 
 T = TypeVar("T")
 Asked = TypeVar("Asked")
@@ -128,21 +138,21 @@ def cache_routes(admin: CacheAdmin | None) -> tuple[Route, ...]:
 
     return (
         get("/stats", "How full the cache is, and what it did", answers={200: CacheStats},
-            handle=_told(calls.stats)),
+            handle=told(calls.stats)),
         get("/health", "Whether the store of each tier answers", answers={200: CacheHealth, 503: CacheHealth},
-            handle=_told(calls.health)),
+            handle=told(calls.health)),
         get("/capabilities", "What can be asked here", answers={200: CacheCapabilities},
-            handle=_told(calls.capabilities)),
-        get("/entries", "Live entries", answers={200: ListedEntries}, handle=_told(calls.entries),
+            handle=told(calls.capabilities)),
+        get("/entries", "Live entries", answers={200: ListedEntries}, handle=told(calls.entries),
             takes=ListingQuery),
         get("/entries/{id}", "One entry with question and answer", answers={200: ShownEntry},
-            handle=_told(calls.entry), takes=EntryPath, codes=(*codes, Code.ENTRY_NOT_FOUND)),
+            handle=told(calls.entry), takes=EntryPath, codes=(*codes, Code.ENTRY_NOT_FOUND)),
         post("/invalidate", "Take entries back", answers={200: InvalidationReply},
-             handle=_told(calls.invalidate), takes=InvalidationRequest),
-        post("/flush", "Take everything back", answers={200: Invalidated}, handle=_told(calls.flush),
+             handle=told(calls.invalidate), takes=InvalidationRequest),
+        post("/flush", "Take everything back", answers={200: Invalidated}, handle=told(calls.flush),
              takes=FlushRequest, optional_body=True),
         post("/feedback", "Tell that an answer of the cache was wrong", answers={200: FeedbackReply},
-             handle=_told(calls.feedback), takes=FeedbackRequest),
+             handle=told(calls.feedback), takes=FeedbackRequest),
         get("/export", "Entries as lines of JSON; cut off where the store fails", stream=calls.export,
             takes=Selection, produces=NDJSON),
         post("/import", f"Take in what was exported, up to {MAX_LINES:,} lines", answers={200: ImportReport},
@@ -294,7 +304,7 @@ class _Calls:
         return count, False
 
 
-def _told(call: Callable[[Asked], Awaitable[T]]) -> Callable[[Asked], Awaitable[T]]:
+def told(call: Callable[[Asked], Awaitable[T]]) -> Callable[[Asked], Awaitable[T]]:
     """`call`, the store's failures told to the client."""
 
     async def answer(asked: Asked) -> T:
