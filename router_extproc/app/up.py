@@ -137,9 +137,10 @@ def _addresses(configuration: Configuration) -> dict[str, tuple[str, int]]:
 def _announce(configuration: Configuration, state: Path, seconds: float) -> None:
     listeners = configuration.settings.listeners
     envoy = reachable(listeners.envoy)
+    page = f"http://{reachable(listeners.api)}/ (page), " if configuration.settings.page.enabled else ""
     write: Callable[[str], int] = sys.stdout.write
     write(
-        f"ready in {seconds:.1f} s: http://{envoy} (OpenAI API), "
+        f"ready in {seconds:.1f} s: http://{envoy} (OpenAI API), {page}"
         f"http://{reachable(listeners.api)}/ready, http://{reachable(listeners.metrics)}/metrics; "
         f"logs in {state}/; Ctrl-C stops everything. Try this twice, and look at the headers:\n"
     )

@@ -108,6 +108,15 @@ class Admin(Strict):
     token_file: str | None = None
 
 
+class Page(Strict):
+    """The page for people on the API's port, `/ui/`, served by a process of its own. `envoy_url` is where its
+    playground sends requests; by default `listeners.envoy`, as this machine reaches it."""
+
+    enabled: bool = False
+    max_viewers: Annotated[int, Field(ge=1, le=64)] = 16
+    envoy_url: Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+$")] | None = None
+
+
 class Settings(Strict):
     """The whole of `router.yaml`."""
 
@@ -137,4 +146,5 @@ class Settings(Strict):
     limits: Limits = Limits()
     observability: Observability = Observability()
     admin: Admin = Admin()
+    page: Page = Page()
     simulator: Simulator | None = None

@@ -13,7 +13,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from tests.support.processes import wait_until
+from tests.support.processes import wait_until, with_words
 from tests.support.stack import (
     RunningStack,
     ask,
@@ -193,6 +193,30 @@ async def test_a_child_that_dies_ends_the_stack_with_one_line(tmp_path: Path) ->
         assert started.process.returncode == 1
         last = started.output.read_text().strip().splitlines()[-1]
         assert last.startswith("router-extproc: Envoy ended with exit code -9; its log ")
+
+
+async def test_the_page_is_announced_and_ends_with_a_router_that_is_killed(tmp_path: Path) -> None:
+    async with (
+        stack(write_configuration(tmp_path, page={"enabled": True})) as started,
+        aiohttp.ClientSession() as session,
+    ):
+        address = f"{started.url('api')}/"
+        assert f"{address} (page)" in started.output.read_text()
+
+        async def is_up() -> bool:
+            async with session.get(address, headers={"accept": "text/html"}) as answer:
+                return answer.status == 200 and answer.url.path == "/ui/"
+
+        await wait_until(is_up, "the page", 60)
+        words = ("router_extproc.page", f"--api={started.url('api')}")
+        [page] = with_words(*words)
+        command = Path(f"/proc/{page}/cmdline").read_text().split("\0")
+        [folder] = [word.removeprefix("--folder=") for word in command if word.startswith("--folder=")]
+        assert Path(folder).is_dir()
+        router = int(Path(f"/proc/{page}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        os.kill(router, signal.SIGKILL)
+        await wait_until(lambda: with_words(*words) == [], "the page's end", 30)
+        assert not Path(folder).exists()
 
 
 async def test_a_taken_port_is_one_line(tmp_path: Path) -> None:

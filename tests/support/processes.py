@@ -1,4 +1,4 @@
-"""Ports, and waiting for a condition. Knows nothing of what is waited for."""
+"""Ports, child processes, and waiting for a condition. Knows nothing of what is waited for."""
 
 import asyncio
 import itertools
@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar, overload
 
 T = TypeVar("T")
@@ -62,3 +63,26 @@ async def wait_until(
         if clock() >= end:
             raise TimeoutError(f"waited {deadline:g} s for {what}")
         await asyncio.sleep(POLL_SECONDS)
+
+
+def children(module: str) -> list[int]:
+    """Processes that this one has started with `python -m module`, and that have not ended."""
+    return [pid for pid in with_words(module) if f"PPid:\t{os.getpid()}\n" in _status(pid)]
+
+
+def with_words(*words: str) -> list[int]:
+    """Processes whose command has these words, and that have not ended."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):  # it has ended in between
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                if {word.encode() for word in words} <= set(command):
+                    found.append(int(folder.name))
+    return [pid for pid in found if "State:\tZ" not in _status(pid)]
+
+
+def _status(pid: int) -> str:
+    with suppress(OSError):  # it has ended
+        return Path(f"/proc/{pid}/status").read_text()
+    return "State:\tZ"

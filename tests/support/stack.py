@@ -31,6 +31,7 @@ def shipped_document() -> dict[str, Any]:
     for endpoint in document["vllm_endpoints"]:
         endpoint["port"] = free_port()
     document["admin"]["token_file"] = "admin-token"
+    document["page"] = {"enabled": False}  # a process of its own, which the page's own tests start
     return document
 
 
@@ -68,14 +69,17 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "router_extproc", *arguments]
 
 
-async def run_to_end(*arguments: str, deadline: float = 60.0) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr of one command of the product."""
+async def run_to_end(
+    *arguments: str, deadline: float = 60.0, environment: Mapping[str, str] | None = None
+) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of one command of the product. `environment` is added to this one's."""
     process = await asyncio.create_subprocess_exec(
         *command(*arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=ROOT,
+        env={**os.environ, **(environment or {})},
     )
     try:
         async with asyncio.timeout(deadline):

@@ -1,6 +1,9 @@
+import os
+from pathlib import Path
+
 import pytest
 
-from tests.support.processes import wait_until
+from tests.support.processes import wait_until, with_words
 
 
 async def test_the_first_true_value_is_returned() -> None:
@@ -27,3 +30,9 @@ async def test_an_error_of_the_condition_is_not_waited_out() -> None:
 
     with pytest.raises(RuntimeError, match="ended"):
         await wait_until(fail, "anything")
+
+
+def test_a_process_is_found_by_words_of_its_command() -> None:
+    words = Path("/proc/self/cmdline").read_text().rstrip("\0").split("\0")
+    assert os.getpid() in with_words(*words)
+    assert with_words(*words, "a-word-that-no-command-has") == []

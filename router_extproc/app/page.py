@@ -1,0 +1,135 @@
+"""The page's process: started, watched, started again. What it shows, and how, is not known here.
+
+It runs at low priority, in a session of its own. Whatever becomes of it, requests are served: it shares no
+event loop, no lock and no memory with the router.
+"""
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from router_extproc.app.configuration import Configuration, reachable
+from router_extproc.app.token import api_host
+from router_extproc.base.errors import OperatorError
+from router_extproc.server.forward import Forward
+from router_extproc.settings.schema import Address
+from router_extproc.supervisor.process import Child
+
+log = logging.getLogger(__name__)
+
+LIBRARY: Final = "nicegui"
+FIRST_WAIT: Final = 1.0
+LONGEST_WAIT: Final = 60.0
+STEADY_SECONDS: Final = 60.0
+"""A page that ran for so long is started again without having to wait for longer than the first time."""
+
+PROBE_SECONDS: Final = 10.0
+"""Between two questions whether the page still answers."""
+
+MOST_UNANSWERED: Final = 6
+"""One after the other: then it is taken for hung. A start on a busy machine may take half a minute."""
+
+STOP_SECONDS: Final = 3.0
+SOCKET: Final = "page.sock"
+
+
+@asynccontextmanager
+async def page_of(configuration: Configuration, *, guarded: bool) -> AsyncIterator[Forward | None]:
+    """What leads to the page, whose process runs until the context is left; None where the page is off.
+    `guarded`: the router has a token, and people must give it. Raises OperatorError."""
+    settings = configuration.settings
+    if not settings.page.enabled:
+        yield None
+        return
+    require_library()
+    folder = Path(tempfile.mkdtemp(prefix="router-extproc-page-"))
+    forward = Forward(folder / SOCKET, settings.page.max_viewers)
+    page = keep_running(
+        command(configuration, folder, guarded=guarded), folder / "output.log", forward.answers
+    )
+    watch = asyncio.create_task(page, name="page")
+    try:
+        yield forward
+    finally:
+        watch.cancel()
+        await asyncio.wait({watch})
+        await forward.close()
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def require_library(library: str = LIBRARY) -> None:
+    """Raises OperatorError where what the page is made with is not installed."""
+    if importlib.util.find_spec(library) is None:
+        raise OperatorError(
+            "page.enabled: needs NiceGUI, which is not installed; `pip install 'router-extproc[page]'`, "
+            "or set page.enabled to false"
+        )
+
+
+def command(configuration: Configuration, folder: Path, *, guarded: bool) -> Sequence[str]:
+    """Of the page's process. It has no secret: people sign in with theirs."""
+    settings = configuration.settings
+    api = settings.listeners.api
+    host = api_host(api.address, guarded=guarded)
+    envoy = settings.page.envoy_url or f"http://{reachable(settings.listeners.envoy)}"
+    return (
+        sys.executable,
+        "-m",
+        "router_extproc.page",
+        f"--folder={folder}",
+        f"--socket={folder / SOCKET}",
+        f"--api=http://{reachable(Address(address=host, port=api.port))}",
+        f"--envoy={envoy}",
+        *(("--guarded",) if guarded else ()),
+    )
+
+
+async def keep_running(
+    command: Sequence[str],
+    output: Path,
+    answers: Callable[[], Awaitable[bool]],
+    *,
+    first_wait: float = FIRST_WAIT,
+    steady: float = STEADY_SECONDS,
+    between: float = PROBE_SECONDS,
+) -> None:
+    """Run `command` again whenever it ends, or has not answered for long, after a wait that doubles; until
+    cancelled. `answers` asks it, with a deadline of its own, every `between` seconds."""
+    loop, wait = asyncio.get_running_loop(), first_wait
+    while True:
+        began = loop.time()
+        try:
+            child = await Child.start("the page", command, output)
+        except OperatorError as error:
+            log.error("%s", error)
+        else:
+            try:
+                hung = await _hung(child, answers, between)
+            finally:
+                await child.stop(STOP_SECONDS)
+            said = "the page did not answer any more and was ended" if hung else child.failure()
+            log.error("%s; it is started again in %g s", said, wait)
+        if loop.time() - began >= steady:
+            wait = first_wait
+        await asyncio.sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
+async def _hung(child: Child, answers: Callable[[], Awaitable[bool]], between: float) -> bool:
+    """Wait until it ends by itself (False) or has left MOST_UNANSWERED questions unanswered (True)."""
+    unanswered = 0
+    while unanswered < MOST_UNANSWERED:
+        with contextlib.suppress(TimeoutError):  # it still runs
+            async with asyncio.timeout(between):
+                await child.process.wait()
+                return False
+        unanswered = 0 if await answers() else unanswered + 1
+    return True

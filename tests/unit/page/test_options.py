@@ -1,0 +1,28 @@
+from pathlib import Path
+
+import pytest
+
+from router_extproc.app.configuration import Configuration, load
+from router_extproc.app.page import command
+from router_extproc.page.__main__ import parsed
+from tests.support.stack import ROOT
+
+FOLDER = Path("folder")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Configuration:
+    return load(ROOT / "config" / "router.yaml")
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_the_process_understands_how_it_is_started(shipped: Configuration, guarded: bool) -> None:
+    line = command(shipped, FOLDER, guarded=guarded)
+    options = parsed(line[3:])
+    assert options.socket == FOLDER / "page.sock"
+    assert (options.api, options.envoy) == ("http://127.0.0.1:8080", "http://127.0.0.1:8801")
+    assert options.guarded is guarded
+
+
+def test_no_secret_is_in_the_command_line(shipped: Configuration) -> None:
+    assert "token" not in " ".join(command(shipped, FOLDER, guarded=True)[3:])
