@@ -12,7 +12,7 @@ from tests.support.routing import RoutedPool, decision, keyword, leaf, routed, r
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SCIENCE = "Estimate the energy needed to split water."
-LAW = "Can my landlord keep my deposit, and what would a court say?"
+PEOPLE = "Why do people queue?"
 SETTLED = f"{SCIENCE} Be brief."
 OPEN = f"{SCIENCE} Be thorough."
 
@@ -50,7 +50,7 @@ async def evaluated(pool: RoutedPool, text: str) -> dict[str, Any]:
     ("text", "thinks", "applied"),
     [
         pytest.param(SCIENCE, True, True, id="between-categories-that-think"),
-        pytest.param(LAW, False, True, id="among-those-that-do-not"),
+        pytest.param(PEOPLE, False, True, id="among-those-that-do-not"),
         pytest.param(SETTLED, False, False, id="a-decision-that-says-off"),
         pytest.param(OPEN, True, True, id="a-decision-that-says-nothing"),
     ],
