@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -125,3 +125,25 @@ async def test_closing_does_not_wait_for_a_collector_that_hangs(caplog: pytest.L
     await traces.close()
     assert not exporter.in_vain
     assert "the last traces are lost" in caplog.text
+
+
+class TakesLate(Keeps):
+    """While the queue is being shut down, one more trace ends."""
+
+    late: Callable[[], None]
+
+    def shutdown(self) -> None:
+        if not self.free.is_set():
+            self.late()
+        super().shutdown()
+
+
+async def test_a_trace_that_ends_while_the_queue_closes_is_counted_as_lost() -> None:
+    exporter, count = TakesLate(free=False), Counts()
+    traces = Traces(WHERE, "1.2.3", count, exporter, close_seconds=0.05)
+    story = await a_story()
+    exporter.late = lambda: traces.tell(story)
+    traces.tell(story)
+    assert exporter.asked.wait(DEADLINE)
+    await traces.close()
+    assert count == {Sending.SENT: 1, Sending.CLOSING: 1}
