@@ -64,6 +64,8 @@ train: $(VENV)/dev.stamp ## fit the heads again: make train DATA=folder
 	$(BIN)/python -m training.calibrate --data $(DATA)
 	$(RUN) models build
 	$(BIN)/python -m training.complexity --data $(DATA)
+	$(BIN)/python -m training.verifier --data $(DATA)
+	$(RUN) models build
 	$(BIN)/python -m training.reporting --data $(DATA)
 
 clean: ## remove the virtual environment and everything the stack wrote here

@@ -105,7 +105,7 @@ def _cache(settings: Settings, tenant_key: bytes) -> CachePolicy:
     )
 
 
-SIGN_EASE, PLAIN_EASE = 12.0, 40.0
+SIGN_EASE, PLAIN_EASE = 4.0, 10.0
 """Fitted with the shipped thresholds: `docs/adr/0009`."""
 
 

@@ -6,6 +6,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from router_extproc.app.configuration import Configuration, load
@@ -28,6 +29,15 @@ def change(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text
     file.write_text(text.replace(old, new))
+
+
+def observe(file: Path, more: str) -> None:
+    """Put `more`, YAML of one line, into the section that is there."""
+    document = yaml.safe_load(file.read_text())
+    section = document["observability"]
+    for key, value in yaml.safe_load(f"{{{more}}}").items():
+        section[key] = section.get(key, {}) | value if isinstance(value, dict) else value
+    file.write_text(yaml.safe_dump(document))
 
 
 def no_phrases(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -92,7 +102,7 @@ async def test_a_changed_guard_is_taken_over(file: Path, old: str, new: str) -> 
 )
 async def test_what_operators_are_told_changes_without_a_restart(file: Path, more: str) -> None:
     held, _ = generations(file)
-    change(file, "\ndefault_model:", f"\nobservability: {{{more}}}\ndefault_model:")
+    observe(file, more)
     assert await held.reload() is Outcome.TAKEN
 
 
@@ -107,7 +117,7 @@ async def test_what_operators_are_told_changes_without_a_restart(file: Path, mor
 )
 async def test_where_traces_go_is_read_at_start_only(file: Path, more: str, named: str) -> None:
     held, _ = generations(file)
-    change(file, "\ndefault_model:", f"\nobservability: {{{more}}}\ndefault_model:")
+    observe(file, more)
     assert await held.reload() is Outcome.REFUSED
     assert held.problem is not None
     assert f"{named}: read at start only" in held.problem
