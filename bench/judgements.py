@@ -169,6 +169,7 @@ class Judges:
         states = self.encoder.run(window).states
         for name, head in self.mind.heads.on_vector.items():
             yield Subject(f"head: {name}", _calling(head.probabilities, states))
+        yield Subject("words, for the domain", _calling(self.encoder.words.evidence, window.ids))
         ordinary, full = self._reader(text, window), self._reader(personal, named)
         yield Subject("head: guard", lambda: self.attacks.attack(ordinary()))
         yield Subject("tags to spans", lambda: [*self.tagger.spans(ordinary())])
