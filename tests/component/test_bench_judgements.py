@@ -3,6 +3,7 @@
 import numpy as np
 
 from bench.judgements import FORKED_LAYERS, REFERENCE, SENTENCE_ALONE, graphs, run
+from router_extproc.encoder.words import WIDTH
 from tests.support.encoder import real_bundle, real_encoder
 
 
@@ -15,7 +16,7 @@ def test_every_form_of_the_graph_says_what_the_shipped_one_says() -> None:
         vector, *rest = said
         np.testing.assert_array_equal(vector[0], reading.vector)
         if rest:
-            np.testing.assert_array_equal(rest[0][0], reading.states[reading.dimension :])
+            np.testing.assert_array_equal(rest[0][0], reading.states[reading.dimension : -WIDTH])
         if rest[1:]:
             np.testing.assert_array_equal(rest[1][0], reading.tags)
 
