@@ -31,8 +31,8 @@ class PairVerifier(Strict):
     less it takes. Where it is not `enabled`, the guard alone decides."""
 
     enabled: bool = True
-    threshold: Annotated[float, Field(gt=0, le=1)] = 0.78
-    veto: Annotated[float, Field(ge=0, le=1)] = 0.73
+    threshold: Annotated[float, Field(gt=0, le=1)] = 0.85
+    veto: Annotated[float, Field(ge=0, le=1)] = 0.65
 
 
 class AnswerScreening(Strict):
