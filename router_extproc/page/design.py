@@ -23,6 +23,12 @@ def words(tag: str, content: str, classes: str = "") -> TextElement:
     return TextElement(tag=tag, text=content).classes(classes)
 
 
+def name(element: Element, text: str) -> None:
+    """Say what it is to who cannot see it. Text never goes into `props(...)`: that is a language, and its
+    parser fails on some texts."""
+    element.props["aria-label"] = " ".join(text.split())
+
+
 def block(classes: str, tag: str = "div") -> Element:
     return ui.element(tag).classes(classes)
 
@@ -75,8 +81,8 @@ def chip(text: str, tone: str = "", icon: str = "") -> None:
 def pairs(rows: Sequence[tuple[str, str]], classes: str = "") -> None:
     """Names and what they are."""
     with block(f"pairs {classes}"):
-        for name, value in rows:
-            words("div", name)
+        for what, value in rows:
+            words("div", what)
             words("div", value, "wrap num")
 
 
@@ -98,7 +104,9 @@ def problem(error: ApiError) -> None:
 
 def chart(options: dict[str, Any], label: str, classes: str = "chart") -> ui.echart:
     """`label` says what it shows to who cannot see it."""
-    return ui.echart(options, renderer="svg").classes(classes).props(f'role=img aria-label="{label}"')
+    made = ui.echart(options, renderer="svg").classes(classes).props("role=img")
+    name(made, label)
+    return made
 
 
 def redraw(drawn: ui.echart, options: dict[str, Any]) -> None:

@@ -2,11 +2,13 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from router_extproc.page.router import ApiError
 
@@ -62,8 +64,16 @@ class Ended:
     cut: bool = False
 
 
+class Asks(Protocol):
+    """Who answers what is asked in the playground."""
+
+    def ask(self, asked: Asked) -> AsyncIterator[Began | Piece | Ended]:
+        """What happens, in order. Raises ApiError where nobody answers or the answer breaks off."""
+        ...
+
+
 class Envoy:
-    """`url` without a path. Made inside the event loop that uses it."""
+    """Implements `Asks`. `url` without a path. Made inside the event loop that uses it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -86,7 +96,7 @@ class Envoy:
             return 1000 * (time.perf_counter() - since)
 
         headers = {"authorization": f"Bearer {asked.key}"} if asked.key else {}
-        try:
+        with in_words(self._url):
             async with self._session.post(
                 f"{self._url}/v1/chat/completions",
                 json=asked.document(),
@@ -95,28 +105,54 @@ class Envoy:
             ) as response:
                 yield Began(response.status, {k.lower(): v for k, v in response.headers.items()}, after())
                 if "text/event-stream" in response.headers.get("content-type", ""):
-                    async for event in _events(response, after):
+                    async for event in events(response.content, after):
                         yield event
                 else:
-                    yield Piece(_whole(await response.content.read(ERROR_BYTES)), after())
-                    yield Ended(after(), None)
-        except TimeoutError:
-            raise ApiError(
-                0, "", "Envoy did not answer in time", "The pool view says how the models do"
-            ) from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise ApiError(
-                0,
-                "",
-                f"Envoy cannot be reached at {self._url}, or broke off ({type(error).__name__})",
-                "See that Envoy runs; page.envoy_url says where the page looks for it",
-            ) from None
+                    body, cut = await _body(response.content)
+                    yield Piece(_whole(body), after())
+                    yield Ended(after(), None, cut)
 
 
-async def _events(response: aiohttp.ClientResponse, after: Any) -> AsyncIterator[Piece | Ended]:
+@contextmanager
+def in_words(url: str) -> Iterator[None]:
+    """What went wrong between here and Envoy, as an ApiError that has nothing of what either side sent."""
+    try:
+        yield
+    except TimeoutError:
+        raise ApiError(
+            0, "", "Envoy did not answer in time", "The pool view says how the models do"
+        ) from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise ApiError(
+            0,
+            "",
+            f"Envoy cannot be reached at {url}, or broke off ({type(error).__name__})",
+            "See that Envoy runs; page.envoy_url says where the page looks for it",
+        ) from None
+    except (HttpProcessingError, ValueError) as error:
+        raise ApiError(
+            0,
+            "",
+            f"this question cannot be sent, or its answer cannot be read ({type(error).__name__})",
+            f"A line of a stream may have {LINE_BYTES} bytes, and the client's key no control characters",
+        ) from None
+
+
+async def _body(content: aiohttp.StreamReader) -> tuple[bytes, bool]:
+    """At most ERROR_BYTES, and whether there was more."""
+    body = bytearray()
+    async for piece in content.iter_any():
+        body += piece
+        if len(body) > ERROR_BYTES:
+            return bytes(body[:ERROR_BYTES]), True
+    return bytes(body), False
+
+
+async def events(content: aiohttp.StreamReader, after: Callable[[], float]) -> AsyncIterator[Piece | Ended]:
+    """Of a stream of server-sent events."""
     usage: Mapping[str, Any] | None = None
     characters = 0
-    async for line in response.content:
+    async for line in content:
         found = _chunk(line)
         if found is None:
             continue
@@ -140,7 +176,7 @@ def _chunk(line: bytes) -> tuple[str, Mapping[str, Any] | None] | None:
         choices = said.get("choices") or [{}]
         delta = choices[0].get("delta") or {}
         return str(delta.get("content") or ""), said.get("usage")
-    except (ValueError, AttributeError, IndexError, TypeError):
+    except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
         return None
 
 
@@ -151,5 +187,5 @@ def _whole(body: bytes) -> str:
         if "error" in said:
             return str(said["error"].get("message", said["error"]))
         return str(said["choices"][0]["message"]["content"])
-    except (ValueError, AttributeError, LookupError, TypeError):
+    except (ValueError, AttributeError, LookupError, TypeError, RecursionError):
         return body.decode("utf-8", "replace")

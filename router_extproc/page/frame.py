@@ -3,16 +3,20 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
+from urllib.parse import urlencode
 
 from nicegui import ui
 
-from router_extproc.page.design import block, main_button, problem, quiet_button, words
+from router_extproc.page.design import block, main_button, name, problem, quiet_button, words
 from router_extproc.page.parts import Parts
 from router_extproc.page.router import ApiError
 from router_extproc.page.sessions import Person, Theme
 from router_extproc.page.shown.words import since
 
 TITLE: Final = "router-extproc"
+ENTER: Final = "enter"
+"""Where a browser is signed in, beside the views."""
+
 VIEWS: Final = (
     ("", "Live", "insights"),
     ("requests", "Requests", "list_alt"),
@@ -42,21 +46,43 @@ def framed(parts: Parts, path: str, title: str, note: str) -> Iterator[Person]:
         block("grow")
         _state(parts)
         _theme(person, dark)
-        if person.token:
+        if person.token():
             _sign_out(person)
     with block("frame"):
         with block("nav", "nav").props('aria-label="Views"'):
-            for place, name, icon in VIEWS:
-                current = " aria-current=page" if place == path else ""
-                with ui.element("a").props(f'href="./{place}"{current}'):
+            for place, title_of, icon in VIEWS:
+                with ui.element("a") as link:
+                    link.props["href"] = f"./{place}"
+                    if place == path:
+                        link.props["aria-current"] = "page"
                     ui.icon(icon).props("aria-hidden=true")
-                    words("span", name)
+                    words("span", title_of)
         with block("main", "main") as main:
             with block("heading"):
                 words("h1", title)
                 words("p", note, "muted")
+            _unexpected()
             yield person
     ui.skip_link("Skip to the view", target=main)
+
+
+def _unexpected() -> None:
+    """Where a view says that something in it failed. What it was, without any text, is in the log."""
+    place = block("stack")
+
+    def told(error: Exception) -> None:
+        place.clear()
+        with place:
+            problem(
+                ApiError(
+                    0,
+                    "",
+                    f"something in this view failed ({type(error).__name__}), and it may not show everything",
+                    "Load it again. The page's log says where it failed",
+                )
+            )
+
+    ui.on_exception(told)
 
 
 def _state(parts: Parts) -> None:
@@ -79,46 +105,36 @@ def _state(parts: Parts) -> None:
 
 
 def _theme(person: Person, dark: ui.dark_mode) -> None:
-    def label() -> str:
-        return f'round flat dense aria-label="Colours: {person.theme}. Change"'
-
     def change() -> None:
         theme = person.next_theme()
         dark.value = DARK[theme]
-        button.props(f"icon={THEME_ICONS[theme]}").props(label())
+        button.props["icon"] = THEME_ICONS[theme]
+        name(button, f"Colours: {theme}. Change")
         ui.notify(f"Colours: {theme}", timeout=1500)
 
     button = ui.button(icon=THEME_ICONS[person.theme], color=None, on_click=change)
-    button.props(label()).classes("plain-button")
+    button.props("round flat dense").classes("plain-button")
+    name(button, f"Colours: {person.theme}. Change")
 
 
 def _sign_out(person: Person) -> None:
     def leave() -> None:
-        person.token = ""
+        person.sign_out()
         ui.navigate.to("./")
 
     button = ui.button(icon="logout", color=None, on_click=leave)
     button.props('round flat dense aria-label="Sign out"').classes("plain-button")
 
 
-def for_signed_in(parts: Parts, person: Person, build: Callable[[], None]) -> None:
-    """`build` in this place, at once for who is signed in, or after they have."""
-    if person.token or not parts.guarded:
+def for_signed_in(parts: Parts, person: Person, path: str, build: Callable[[], None]) -> None:
+    """`build` in this place for who is signed in; who is not can do so, and comes back to `path`."""
+    if parts.admits(person):
         build()
-        return
-    with block("stack") as place:
-        pass
-
-    def go_on() -> None:
-        place.clear()
-        with place:
-            build()
-
-    with place:
-        _sign_in(parts, person, go_on)
+    else:
+        _sign_in(parts, person, path)
 
 
-def _sign_in(parts: Parts, person: Person, go_on: Callable[[], None]) -> None:
+def _sign_in(parts: Parts, person: Person, path: str) -> None:
     async def enter() -> None:
         token = str(field.value or "").strip()
         failed.clear()
@@ -132,8 +148,7 @@ def _sign_in(parts: Parts, person: Person, go_on: Callable[[], None]) -> None:
                 with failed:
                     problem(error)
                 return
-        person.token = token
-        go_on()
+        ui.navigate.to(f"./{ENTER}?{urlencode({'ticket': person.ticket(token), 'view': path})}")
 
     with block("card", "section").style("max-width: 30rem"):
         words("h2", "Sign in")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from nicegui import app
 
-from router_extproc.page.envoy import Envoy
-from router_extproc.page.router import Latest, Router
+from router_extproc.page.envoy import Asks
+from router_extproc.page.router import Api, Latest
 from router_extproc.page.sessions import Person, Sessions
 
 
@@ -13,8 +13,8 @@ from router_extproc.page.sessions import Person, Sessions
 class Parts:
     """`guarded`: the router has a token, and people must give it."""
 
-    router: Router
-    envoy: Envoy
+    router: Api
+    envoy: Asks
     overview: Latest
     sessions: Sessions
     guarded: bool
@@ -22,3 +22,7 @@ class Parts:
     def person(self) -> Person:
         """Who looks at the page that is being built."""
         return self.sessions.of(str(app.storage.browser["id"]))
+
+    def admits(self, person: Person) -> bool:
+        """Whether they may see what others have written, and ask models."""
+        return not self.guarded or bool(person.token())

@@ -5,17 +5,19 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse
 from nicegui import app, ui
 
 from router_extproc.page.design import STYLE
 from router_extproc.page.envoy import Envoy
-from router_extproc.page.frame import TITLE
+from router_extproc.page.frame import ENTER, TITLE
+from router_extproc.page.frame import VIEWS as FRAMED
 from router_extproc.page.options import Options
 from router_extproc.page.parts import Parts
 from router_extproc.page.router import Latest, Router
@@ -34,6 +36,7 @@ LOOK_SECONDS: Final = 1.0
 MESSAGE_BYTES: Final = 1024 * 1024
 MOST_CONNECTIONS: Final = 128
 STOP_SECONDS: Final = 2
+SWEEP_SECONDS: Final = 60.0
 RECONNECT_SECONDS: Final = 30.0
 """How long a browser may be away, or slow, before its view is built anew."""
 ICON: Final = (
@@ -67,7 +70,7 @@ def serve(options: Options) -> bool:
             server_header=False,
         )
     )
-    return asyncio.run(_until_alone(server, os.getppid()))
+    return asyncio.run(_until_alone(server, options.parent))
 
 
 async def _until_alone(server: uvicorn.Server, parent: int) -> bool:
@@ -78,6 +81,8 @@ async def _until_alone(server: uvicorn.Server, parent: int) -> bool:
         log.warning("the router has ended")
         server.should_exit = True
 
+    if os.getppid() != parent:  # it has ended while this process was starting
+        return True
     watching = asyncio.create_task(watch(), name="router-watch")
     try:
         await server.serve()
@@ -101,6 +106,7 @@ def application(options: Options) -> FastAPI:
     served = FastAPI(lifespan=connected, openapi_url=None, docs_url=None, redoc_url=None)
     for path, view in VIEWS.items():
         ui.page(path)(_shown(view, parts))
+    app.get(f"/{ENTER}")(_entering(parts))
     ui.add_css(STYLE, shared=True)
     app.config.socket_io_js_transports = ["websocket"]
     ui.run_with(
@@ -121,13 +127,42 @@ def application(options: Options) -> FastAPI:
 @asynccontextmanager
 async def _parts(options: Options) -> AsyncIterator[Parts]:
     """What the views are given, connected while the page is served."""
-    router, envoy = Router(options.api), Envoy(options.envoy)
+    router, envoy, sessions = Router(options.api), Envoy(options.envoy), Sessions(time.monotonic)
     overview = Latest(router, "/api/v1/overview")
+    sweeping = asyncio.create_task(_sweep(sessions), name="sweep")
     try:
-        yield Parts(router, envoy, overview, Sessions(time.monotonic), guarded=options.guarded)
+        yield Parts(router, envoy, overview, sessions, guarded=options.guarded)
     finally:
+        sweeping.cancel()
+        with suppress(asyncio.CancelledError):  # asked for in the line above
+            await sweeping
         await router.close()
         await envoy.close()
+
+
+async def _sweep(sessions: Sessions) -> None:
+    """A token is not held for longer because nobody comes."""
+    while True:  # the sweep is the only thing that is due then
+        await asyncio.sleep(SWEEP_SECONDS)
+        sessions.sweep()
+
+
+def _entering(parts: list[Parts]) -> Callable[[Request], Awaitable[RedirectResponse]]:
+    """Signing in needs an answer of its own: only an answer can give the browser another name."""
+
+    async def enter(request: Request) -> RedirectResponse:
+        name = parts[0].sessions.enter(str(request.session["id"]), request.query_params.get("ticket", ""))
+        if name:
+            request.session["id"] = name
+        view = request.query_params.get("view", "")
+        known = any(view == path for path, _, _ in FRAMED)
+        return RedirectResponse(
+            f"./{view}" if known else "./",
+            303,
+            {"cache-control": "no-store", "referrer-policy": "no-referrer"},
+        )
+
+    return enter
 
 
 def _shown(view: Callable[[Parts], None], parts: list[Parts]) -> Callable[[], None]:

@@ -290,6 +290,40 @@ async def test_who_is_not_signed_in_sees_nothing_that_others_wrote(shown: Shown)
     await opened.page.close()
 
 
+async def test_who_signs_in_gets_another_name_and_who_signs_out_asks_nothing_in_any_tab(shown: Shown) -> None:
+    opened, other = [await tab(shown.stranger, shown.url, "light") for _ in range(2)]
+    page = opened.page
+    await page.goto(shown.url + "playground")
+    before = await _cookie(shown)
+    await page.get_by_label("Token").first.fill(shown.token)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
+    assert page.url == shown.url + "playground"
+    after = await _cookie(shown)
+    assert [await _is_asked_to_sign_in(shown, each) for each in (before, after)] == [True, False]
+    await other.page.goto(shown.url + "requests")
+    await other.page.get_by_role("button", name="Sign out").click()
+    await expect(other.page.locator("h1")).to_have_text("Live")
+    await page.get_by_role("button", name="Ask", exact=True).click()
+    await expect(page.get_by_role("alert")).to_contain_text("You are not signed in any more")
+    await expect(page.locator("article")).to_have_count(0)
+    assert opened.errors == []
+    assert await _is_asked_to_sign_in(shown, after)
+    for each in (opened, other):
+        await each.page.close()
+
+
+async def _cookie(shown: Shown) -> str:
+    [cookie] = await shown.stranger.cookies(shown.url)
+    return f"{cookie.get('name')}={cookie.get('value')}"
+
+
+async def _is_asked_to_sign_in(shown: Shown, cookie: str) -> bool:
+    async with shown.session.get(shown.url + "requests", headers={"cookie": cookie}) as answer:
+        assert answer.status == 200
+        return "admin.token_file" in await answer.text()
+
+
 async def test_a_refused_configuration_is_told_with_the_reason(shown: Shown) -> None:
     opened = await shown.open("configuration")
     page = opened.page

@@ -12,6 +12,7 @@ from router_extproc.page.design import (
     card,
     empty,
     main_button,
+    name,
     pairs,
     quiet_button,
     words,
@@ -30,7 +31,7 @@ STATS_SECONDS = 5.0
 
 def cache(parts: Parts) -> None:
     with framed(parts, "cache", "Cache", "Answers that are kept, and how to take one back") as person:
-        for_signed_in(parts, person, lambda: _Cache(parts, person).build())
+        for_signed_in(parts, person, "cache", lambda: _Cache(parts, person).build())
 
 
 class _Cache:
@@ -61,7 +62,7 @@ class _Cache:
         ui.timer(0.1, self._newest, once=True)
 
     async def _stats(self) -> None:
-        tiles = shown.tiles(await self._router.get(f"{PREFIX}/stats", self._person.token))
+        tiles = shown.tiles(await self._router.get(f"{PREFIX}/stats", self._person.token()))
         if len(tiles) != len(self._tiles):
             self._top.clear()
             with self._top:
@@ -71,7 +72,9 @@ class _Cache:
 
     async def _newest(self) -> None:
         async def look() -> None:
-            said = await self._router.get(f"{PREFIX}/entries", self._person.token, limit=LISTED, text="true")
+            said = await self._router.get(
+                f"{PREFIX}/entries", self._person.token(), limit=LISTED, text="true"
+            )
             self._note.text = "up to 50 entries, the newest first"
             self._show(
                 shown.listed(said, time.time()),
@@ -89,7 +92,7 @@ class _Cache:
 
         async def look() -> None:
             said = await self._router.post(
-                f"{PREFIX}/search", {"text": text, "limit": FOUND}, self._person.token
+                f"{PREFIX}/search", {"text": text, "limit": FOUND}, self._person.token()
             )
             self._note.text = shown.found_note(said)
             self._show(
@@ -121,11 +124,12 @@ class _Cache:
                     words("span", each.model)
                     words("span", f"{each.age} old, {each.left} left", "num")
             button = quiet_button("Look", lambda _, id=each.id: self._look(id), "visibility")
-            button.props(f'dense aria-label="Look at the entry: {_quoted(each.question)}"')
+            button.props("dense")
+            name(button, f"Look at the entry: {each.question[:60]}")
 
     async def _look(self, entry: str) -> None:
         async def look() -> None:
-            said = await self._router.get(f"{PREFIX}/entries/{entry}", self._person.token)
+            said = await self._router.get(f"{PREFIX}/entries/{entry}", self._person.token())
             self._dialog.clear()
             with self._dialog, block("card").style(WIDE):
                 self._whole(said)
@@ -163,14 +167,14 @@ class _Cache:
 
     async def _invalidate(self, entry: str) -> None:
         await self._done(
-            lambda: self._router.post(f"{PREFIX}/invalidate", {"entry": entry}, self._person.token), "Entry"
+            lambda: self._router.post(f"{PREFIX}/invalidate", {"entry": entry}, self._person.token()), "Entry"
         )
 
     async def _wrong(self, entry: str) -> None:
         question = str(self._question.value or "").strip() or entry
         await self._done(
             lambda: self._router.post(
-                f"{PREFIX}/feedback", {"entry": entry, "question": question}, self._person.token
+                f"{PREFIX}/feedback", {"entry": entry, "question": question}, self._person.token()
             ),
             "Marked wrong: the entry is",
         )
@@ -184,7 +188,7 @@ class _Cache:
                 quiet_button("Keep", lambda: sure.submit(False))
         if await sure:
             await self._done(
-                lambda: self._router.post(f"{PREFIX}/flush", {}, self._person.token), "Everything"
+                lambda: self._router.post(f"{PREFIX}/flush", {}, self._person.token()), "Everything"
             )
 
     async def _done(self, call: Callable[[], Awaitable[dict[str, Any]]], what: str) -> None:
@@ -199,8 +203,3 @@ class _Cache:
 
 
 WIDE = "width: min(64rem, 94vw); max-width: 94vw; max-height: 90vh; overflow: auto"
-
-
-def _quoted(text: str) -> str:
-    """For an attribute."""
-    return text[:60].replace('"', "").replace("\n", " ").replace("\\", "")

@@ -14,7 +14,7 @@ LOOK_SECONDS = 5.0
 def configuration(parts: Parts) -> None:
     note = "What the router serves with"
     with framed(parts, "configuration", "Configuration", note) as person:
-        for_signed_in(parts, person, lambda: _configuration(parts, person))
+        for_signed_in(parts, person, "configuration", lambda: _configuration(parts, person))
 
 
 def _configuration(parts: Parts, person: Person) -> None:
@@ -28,7 +28,7 @@ def _configuration(parts: Parts, person: Person) -> None:
     before: list[object] = []
 
     async def look() -> None:
-        state = await parts.router.get("/config/router", person.token)
+        state = await parts.router.get("/config/router", person.token())
         overview = await parts.overview.get()
         if before == [state["generation"], state["hash"], state["problem"]]:
             return
@@ -63,7 +63,7 @@ def _check(parts: Parts, person: Person) -> None:
             if not text.strip():
                 content.run_method("focus")
                 return
-            said = await parts.router.post("/config/router/validate", {"content": text}, person.token)
+            said = await parts.router.post("/config/router/validate", {"content": text}, person.token())
             sentence, tone = shown.verdict(said)
             with result:
                 words("div", sentence, tone)

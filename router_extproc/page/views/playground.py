@@ -1,5 +1,6 @@
 """Playground: a question through Envoy, and beside its answer everything that the router did for it."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,9 +18,11 @@ from router_extproc.page.design import (
     words,
 )
 from router_extproc.page.envoy import Asked, Began, Ended, Piece
-from router_extproc.page.frame import for_signed_in, framed
+from router_extproc.page.frame import Board, for_signed_in, framed
+from router_extproc.page.paced import Paced
 from router_extproc.page.parts import Parts
 from router_extproc.page.router import ApiError
+from router_extproc.page.sessions import Person
 from router_extproc.page.shown import playground as shown
 from router_extproc.page.shown.words import millis
 
@@ -38,14 +41,18 @@ EXAMPLES: Final = (
 def playground(parts: Parts) -> None:
     note = "Ask through Envoy as a client does"
     with framed(parts, "playground", "Playground", note) as person:
-        for_signed_in(parts, person, lambda: _Playground(parts).build())
+        for_signed_in(parts, person, "playground", lambda: Playground(parts, person).build())
 
 
-class _Playground:
-    def __init__(self, parts: Parts) -> None:
+class Playground:
+    """The question's form, and the answers below it."""
+
+    def __init__(self, parts: Parts, person: Person) -> None:
         self._parts = parts
+        self._person = person
 
     def build(self) -> None:
+        self._board = Board()
         with card("Question"):
             with block("grid beside"):
                 with block("stack"):
@@ -79,6 +86,12 @@ class _Playground:
         self._system = ui.input("System prompt").props("outlined dense")
 
     async def _ask(self) -> None:
+        await self._board.tried(self.ask)
+
+    async def ask(self) -> None:
+        """What is in the form. Raises ApiError for who has signed out since, here or in another tab."""
+        if not self._parts.admits(self._person):
+            raise ApiError(401, "UNAUTHORIZED", "you are not signed in any more", "Sign in to ask")
         text = str(self._question.value or "").strip()
         if not self._send.enabled:
             return  # one answer after the other
@@ -121,6 +134,7 @@ class _Answer:
         self._headers: Mapping[str, str] = {}
         self._began: float | None = None
         self._first: float | None = None
+        self._latest = 0.0
         with block("card", "article") as self.place:
             with block("head"):
                 words("h2", asked.text if len(asked.text) <= 90 else asked.text[:89] + "…", "wrap")
@@ -134,7 +148,7 @@ class _Answer:
                     self._fields = block("stack")
 
     async def stream(self, parts: Parts) -> None:
-        pieces: list[str] = []
+        text = Paced(self._grown, asyncio.get_running_loop().call_later)
         try:
             async for event in parts.envoy.ask(self._asked):
                 if isinstance(event, Began):
@@ -142,15 +156,22 @@ class _Answer:
                 elif isinstance(event, Piece):
                     if self._first is None:
                         self._first = event.after
-                    pieces.append(event.text)
-                    self._text.text = "".join(pieces)
-                    self._clock.text = millis(event.after)
+                    self._latest = event.after
+                    text.add(event.text)
                 else:
+                    text.end()
                     self._end(event)
         except ApiError as error:
+            text.end()
             self._clock.text = "failed"
             with self._told:
                 problem(error)
+        finally:
+            text.end()
+
+    def _grown(self, text: str) -> None:
+        self._text.text = text
+        self._clock.text = millis(self._latest)
 
     def _begin(self, event: Began) -> None:
         self._headers, self._began = event.headers, event.after

@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from router_extproc.page.design import bars, block, card, chip, empty, pairs, quiet_button, words
+from router_extproc.page.design import bars, block, card, chip, empty, name, pairs, quiet_button, words
 from router_extproc.page.frame import LOOK_SECONDS, Board, for_signed_in, framed
 from router_extproc.page.parts import Parts
 from router_extproc.page.sessions import Person
@@ -17,7 +17,7 @@ COLUMNS = ("Time", "Answered by", "Category", "Model", "Cache", "Took")
 
 def requests(parts: Parts) -> None:
     with framed(parts, "requests", "Requests", "The last 50 decisions and why they were made") as person:
-        for_signed_in(parts, person, lambda: _list(parts, person))
+        for_signed_in(parts, person, "requests", lambda: _list(parts, person))
 
 
 def _list(parts: Parts, person: Person) -> None:
@@ -33,7 +33,7 @@ def _list(parts: Parts, person: Person) -> None:
     async def look() -> None:
         if records and not following.value:
             return
-        said = await parts.router.get("/api/v1/decisions", person.token, limit=LIMIT)
+        said = await parts.router.get("/api/v1/decisions", person.token(), limit=LIMIT)
         found = {each["request_id"]: each for each in said["decisions"]}
         if found.keys() == records.keys() and place.default_slot.children:
             return
@@ -66,8 +66,8 @@ def _rows(rows: list[shown.Row], show: Any) -> None:
         )
         return
     with block("request names").props("aria-hidden=true"):
-        for name in COLUMNS:
-            words("span", name)
+        for column in COLUMNS:
+            words("span", column)
     with block("requests").props("role=list"):
         for each in rows:
             with block("request").props("role=listitem"):
@@ -79,7 +79,8 @@ def _rows(rows: list[shown.Row], show: Any) -> None:
                 words("span", each.cache, "muted small")
                 words("span", each.took, "num small")
                 button = quiet_button("Why", lambda _, id=each.id: show(id), "help_outline")
-                button.props(f'dense aria-label="Why: request of {each.time}, {each.outcome}"')
+                button.props("dense")
+                name(button, f"Why: request of {each.time}, {each.outcome}")
 
 
 def _explained(record: Mapping[str, Any], dialog: ui.dialog) -> None:
