@@ -8,10 +8,11 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -39,6 +40,22 @@ MOST_UNANSWERED: Final = 6
 
 STOP_SECONDS: Final = 3.0
 SOCKET: Final = "page.sock"
+INHERITED: Final = frozenset(
+    {
+        "HOME",
+        "LANG",
+        "LD_LIBRARY_PATH",
+        "PATH",
+        "SSL_CERT_DIR",
+        "SSL_CERT_FILE",
+        "TMPDIR",
+        "TZ",
+        "VIRTUAL_ENV",
+    }
+)
+"""What a Python process needs to start, and to verify an Envoy behind https."""
+
+INHERITED_PREFIXES: Final = ("LC_", "PYTHON")
 
 
 @asynccontextmanager
@@ -53,7 +70,10 @@ async def page_of(configuration: Configuration, *, guarded: bool) -> AsyncIterat
     folder = Path(tempfile.mkdtemp(prefix="router-extproc-page-"))
     forward = Forward(folder / SOCKET, settings.page.max_viewers)
     page = keep_running(
-        command(configuration, folder, guarded=guarded), folder / "output.log", forward.answers
+        command(configuration, folder, guarded=guarded),
+        folder / "output.log",
+        forward.answers,
+        env=environment(os.environ),
     )
     watch = asyncio.create_task(page, name="page")
     try:
@@ -88,8 +108,19 @@ def command(configuration: Configuration, folder: Path, *, guarded: bool) -> Seq
         f"--socket={folder / SOCKET}",
         f"--api=http://{reachable(Address(address=host, port=api.port))}",
         f"--envoy={envoy}",
+        f"--parent={os.getpid()}",
         *(("--guarded",) if guarded else ()),
     )
+
+
+def environment(ours: Mapping[str, str]) -> Mapping[str, str]:
+    """Of the page's process. The router's own holds keys of providers, of tenants and of the store, under
+    names that the configuration chooses: so what is passed on is named, not what is kept back."""
+    return {
+        name: value
+        for name, value in ours.items()
+        if name in INHERITED or name.startswith(INHERITED_PREFIXES)
+    }
 
 
 async def keep_running(
@@ -97,17 +128,19 @@ async def keep_running(
     output: Path,
     answers: Callable[[], Awaitable[bool]],
     *,
+    env: Mapping[str, str] | None = None,
     first_wait: float = FIRST_WAIT,
     steady: float = STEADY_SECONDS,
     between: float = PROBE_SECONDS,
 ) -> None:
     """Run `command` again whenever it ends, or has not answered for long, after a wait that doubles; until
-    cancelled. `answers` asks it, with a deadline of its own, every `between` seconds."""
+    cancelled. `answers` asks it, with a deadline of its own, every `between` seconds. `env` is its whole
+    environment; None: ours."""
     loop, wait = asyncio.get_running_loop(), first_wait
     while True:
         began = loop.time()
         try:
-            child = await Child.start("the page", command, output)
+            child = await Child.start("the page", command, output, env)
         except OperatorError as error:
             log.error("%s", error)
         else:

@@ -31,6 +31,9 @@ CONNECT_SECONDS: Final = 2.0
 SEND_SECONDS: Final = 10.0
 """Whoever takes nothing for this long is taken for gone."""
 
+LEAVE_SECONDS: Final = 1.0
+"""For a web socket to be ended as it should; then it is ended anyway."""
+
 HEARTBEAT_SECONDS: Final = 25.0
 MOST_ANSWERS: Final = 32
 """Under way at once, beside the web sockets."""
@@ -72,7 +75,8 @@ class Forward:
     def __init__(self, socket: Path, most_viewers: int, *, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._most_viewers = most_viewers
         self._answer_seconds = answer_seconds
-        self._viewers: set[web.WebSocketResponse] = set()
+        self._viewers: dict[web.WebSocketResponse, web.Request] = {}
+        self._leaving = False
         self._answers = 0
         self._session = aiohttp.ClientSession(
             connector=aiohttp.UnixConnector(str(socket), limit=0),
@@ -97,17 +101,24 @@ class Forward:
         except (aiohttp.ClientError, TimeoutError, OSError):
             return False
 
+    async def dismiss(self) -> None:
+        """Every web socket ends, all at once within LEAVE_SECONDS, and no other begins. To be called before
+        the server with these routes stops: it would wait for them, and whatever stops after it, too."""
+        self._leaving = True
+        prepared = [each for each in self._viewers.items() if each[0].prepared]
+        await asyncio.gather(*(_goodbye(viewer, request) for viewer, request in prepared))
+
     async def close(self) -> None:
-        """Every web socket ends."""
-        for viewer in list(self._viewers):
-            with contextlib.suppress(TimeoutError):  # it is gone then
-                async with asyncio.timeout(1.0):
-                    await viewer.close(code=WSCloseCode.GOING_AWAY)
+        """After `dismiss`, which it does too, what leads to the page is closed."""
+        await self.dismiss()
         await self._session.close()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if "upgrade" in request.headers.get("connection", "").lower():
             return await self._talk(request)
+        if self._is_full() and "text/html" in request.headers.get("accept", ""):
+            # Its web socket would be refused, which the library shows as a connection that never comes.
+            return told(request, FULL)
         if self._answers >= MOST_ANSWERS:
             return told(request, BUSY)
         self._answers += 1
@@ -115,6 +126,9 @@ class Forward:
             return await self._pass(request)
         finally:
             self._answers -= 1
+
+    def _is_full(self) -> bool:
+        return len(self._viewers) >= self._most_viewers
 
     async def _pass(self, request: web.Request) -> web.StreamResponse:
         """One request and its answer, in pieces."""
@@ -148,22 +162,26 @@ class Forward:
         """A web socket to the page for one from the browser."""
         if not _is_own(request):
             return web.Response(status=403, text="a page of another origin may not open this web socket")
-        if len(self._viewers) >= self._most_viewers:
+        if self._leaving:
+            return told(request, STARTING)
+        if self._is_full():
             return told(request, FULL)
+        # Compression would be done in the event loop, in which requests are decided.
         browser = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, timeout=CONNECT_SECONDS
+            heartbeat=HEARTBEAT_SECONDS, max_msg_size=MESSAGE_BYTES, timeout=CONNECT_SECONDS, compress=False
         )
-        self._viewers.add(browser)
+        self._viewers[browser] = request
         try:
             async with self._page(request) as page:
                 await browser.prepare(request)
-                await _both_ways(browser, page)
+                if not self._leaving:  # else it came while the others were dismissed
+                    await _both_ways(browser, page)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             log.debug("the page's web socket ended: %s", type(error).__name__)
             if not browser.prepared:
                 return told(request, HUNG if isinstance(error, TimeoutError) else STARTING)
         finally:
-            self._viewers.discard(browser)
+            del self._viewers[browser]
         with contextlib.suppress(TimeoutError, ConnectionError):  # it is gone then
             async with asyncio.timeout(CONNECT_SECONDS):
                 await browser.close()
@@ -177,9 +195,24 @@ class Forward:
                 headers=_passed_on(request),
                 heartbeat=HEARTBEAT_SECONDS,
                 max_msg_size=MESSAGE_BYTES * 4,
+                compress=0,
             )
-        async with page:
+        try:
             yield page
+        finally:
+            with contextlib.suppress(TimeoutError):  # it hangs
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await page.close()
+
+
+async def _goodbye(viewer: web.WebSocketResponse, request: web.Request) -> None:
+    try:
+        async with asyncio.timeout(LEAVE_SECONDS):
+            await viewer.close(code=WSCloseCode.GOING_AWAY)
+    except (TimeoutError, ConnectionError):
+        # A transport that is closed would still wait for the browser to take what was written.
+        if request.transport is not None:
+            request.transport.abort()
 
 
 async def _home(request: web.Request) -> web.StreamResponse:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,12 @@ class Child:
     log: Path
 
     @classmethod
-    async def start(cls, name: str, command: Sequence[str], log: Path) -> "Child":
+    async def start(
+        cls, name: str, command: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+    ) -> "Child":
         """Run `command` in a session of its own, so that Ctrl-C reaches it only through us and the order
-        of stopping is ours. Raises OperatorError when the program cannot be run."""
+        of stopping is ours. `env` is its whole environment; None: ours. Raises OperatorError when the
+        program cannot be run."""
         log.parent.mkdir(parents=True, exist_ok=True)
         try:
             with log.open("wb") as output:
@@ -35,6 +38,7 @@ class Child:
                     stdout=output,
                     stderr=output,
                     start_new_session=True,
+                    env=env,
                 )
         except OSError as error:
             raise OperatorError(f"{name} cannot be run: {command[0]}: {error.strerror}") from error

@@ -16,10 +16,11 @@ from yarl import URL
 
 from router_extproc.app.page import MOST_UNANSWERED, keep_running
 from router_extproc.server.forward import MOST_ANSWERS, Forward
-from router_extproc.server.http import serve_api
+from router_extproc.server.http import STOP_SECONDS, serve_api
 from tests.support.processes import free_port, wait_until
 
 HTML = {"accept": "text/html"}
+MANY = 6
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Behind:
     requests: list[web.Request] = field(default_factory=list)
     went_away: asyncio.Event = field(default_factory=asyncio.Event)
     go: asyncio.Event = field(default_factory=asyncio.Event)
+    last_sent: float = 0.0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
@@ -43,6 +45,11 @@ class Behind:
             await self.go.wait()
         socket = web.WebSocketResponse()
         await socket.prepare(request)
+        if "deaf" in request.query:
+            await self.go.wait()
+        while "flood" in request.query:
+            await socket.send_str("x" * 100_000)
+            self.last_sent = asyncio.get_running_loop().time()
         async for message in socket:
             await socket.send_str(f"heard {message.data}")
         self.went_away.set()
@@ -54,6 +61,7 @@ class Front:
     url: str
     behind: Behind
     session: aiohttp.ClientSession
+    forward: Forward
 
     @property
     def own(self) -> dict[str, str]:
@@ -79,10 +87,11 @@ async def front(
         stack.push_async_callback(forward.close)
         server = await serve_api("127.0.0.1", port, forward.routes)
         stack.push_async_callback(server.stop)
+        stack.push_async_callback(forward.dismiss)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
         )
-        yield Front(f"http://127.0.0.1:{port}", behind, session)
+        yield Front(f"http://127.0.0.1:{port}", behind, session, forward)
 
 
 async def test_answers_pass_with_their_cookies_and_may_load_nothing_from_elsewhere(tmp_path: Path) -> None:
@@ -171,6 +180,66 @@ async def test_viewers_are_bounded_and_who_leaves_makes_room(tmp_path: Path) -> 
                 return False
 
         await wait_until(there_is_room, "room for another", 20)
+
+
+async def test_who_comes_to_look_when_it_is_full_is_told_at_once_and_who_looks_keeps_his_scripts(
+    tmp_path: Path,
+) -> None:
+    async with front(tmp_path, most_viewers=1) as given:
+        async with given.session.ws_connect(given.url + "/ui/socket", headers=given.own):
+            async with given.session.get(given.url + "/ui/", headers=HTML) as answer:
+                assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+                assert "page.max_viewers" in await answer.text()
+            assert await _status(given, "/ui/x.js") == 200
+
+        async def there_is_room() -> bool:
+            async with given.session.get(given.url + "/ui/", headers=HTML) as answer:
+                return answer.status == 200
+
+        await wait_until(there_is_room, "room for another", 20)
+
+
+async def test_nothing_is_compressed_in_the_router_s_event_loop(tmp_path: Path) -> None:
+    async with (
+        front(tmp_path) as given,
+        given.session.ws_connect(given.url + "/ui/socket", headers=given.own, compress=15) as socket,
+    ):
+        assert not socket.compress
+        assert "sec-websocket-extensions" not in given.behind.requests[0].headers
+
+
+@pytest.mark.parametrize("query", ["", "?deaf", "?flood"])
+async def test_web_sockets_that_nobody_ends_do_not_hold_up_the_end(tmp_path: Path, query: str) -> None:
+    """A page that does not answer would take ten seconds; so would browsers that take nothing of what is
+    sent, and one after the other, MANY."""
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as browsers:
+        async with front(tmp_path, most_viewers=MANY) as given:
+            address = given.url + "/ui/socket" + query
+            # Held here: one that nobody refers to is closed.
+            held = [
+                await browsers.ws_connect(address, headers=given.own, autoclose=False) for _ in range(MANY)
+            ]
+            behind = given.behind
+            if "flood" in query:
+                await wait_until(
+                    lambda: 0 < behind.last_sent < loop.time() - 0.3, "all buffers to be full", 20
+                )
+            began = loop.time()
+        assert loop.time() - began < STOP_SECONDS
+        assert len(held) == MANY
+
+
+async def test_who_looks_is_told_that_the_page_goes_away_and_nobody_gets_in_again(tmp_path: Path) -> None:
+    async with front(tmp_path) as given:
+        address = given.url + "/ui/socket"
+        async with given.session.ws_connect(address, headers=given.own) as socket, asyncio.timeout(20):
+            going = asyncio.create_task(given.forward.dismiss())
+            assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
+            assert socket.close_code == aiohttp.WSCloseCode.GOING_AWAY
+            await going
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+            await given.session.ws_connect(address, headers=given.own)
 
 
 async def test_answers_under_way_are_bounded(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The page's process killed, hung, too large, switched off, not installed: what people are told, and that the
 router does not notice. The real router and the real process, without a browser and without an Envoy."""
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -8,12 +9,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
+from router_extproc.server.http import STOP_SECONDS
 from tests.support.api import RunningApi, running_api
 from tests.support.processes import children, wait_until
 from tests.support.stack import run_to_end, write_configuration
 
 MODULE = "router_extproc.page"
+SOCKET = "/ui/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+PLANTED = "planted-secret-of-the-router"
 HTML = {"accept": "text/html"}
 SECONDS = 60.0
 """For a start: these tests may have a small share of a processor."""
@@ -60,7 +65,10 @@ async def test_a_hung_page_is_a_504_within_its_deadline_and_the_router_answers(t
         assert children(MODULE) == [pid]
 
 
-async def test_the_page_s_process_is_small_polite_and_has_no_secret(tmp_path: Path) -> None:
+async def test_the_page_s_process_is_small_polite_and_has_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROVIDER_KEY", PLANTED)
     async with page_up(tmp_path) as (api, pid):
         process = Path("/proc", str(pid))
         status = dict(line.split(":", 1) for line in (process / "status").read_text().splitlines())
@@ -69,8 +77,29 @@ async def test_the_page_s_process_is_small_polite_and_has_no_secret(tmp_path: Pa
         assert "Max data size             2147483648" in (process / "limits").read_text()
         assert api.token
         assert api.token.encode() not in (process / "cmdline").read_bytes()
-        assert api.token.encode() not in (process / "environ").read_bytes()
+        held = (process / "environ").read_bytes()
+        assert b"PATH=" in held
+        assert api.token.encode() not in held
+        assert PLANTED.encode() not in held
     assert children(MODULE) == []
+
+
+async def test_a_browser_that_looks_does_not_delay_the_router_s_end(tmp_path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    async with aiohttp.ClientSession() as browser:
+        async with page_up(tmp_path) as (api, _):
+            # As the library's script does, which answers a closing web socket as this client does.
+            socket = await browser.ws_connect(f"{api.url}{SOCKET}", headers={"origin": api.url})
+            reading = asyncio.create_task(_until_closed(socket))
+            began = loop.time()
+        await reading
+        assert socket.close_code == aiohttp.WSCloseCode.GOING_AWAY
+        assert loop.time() - began < STOP_SECONDS
+
+
+async def _until_closed(socket: aiohttp.ClientWebSocketResponse) -> None:
+    async for _ in socket:
+        pass
 
 
 async def test_a_router_without_the_page_names_the_setting(tmp_path: Path) -> None:

@@ -49,6 +49,20 @@ async def test_a_child_that_will_not_stop_is_killed(tmp_path: Path) -> None:
     assert child.process.returncode == -9
 
 
+@pytest.mark.parametrize("env", [None, {"PATH": "/bin", "ONE": "1"}])
+async def test_a_child_has_our_environment_or_the_one_given_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str] | None
+) -> None:
+    monkeypatch.setenv("OURS", "word")
+    log = tmp_path / "x.log"
+    child = await Child.start("the child", ["/usr/bin/env"], log, env)
+    async with asyncio.timeout(20):
+        assert await child.process.wait() == 0
+    held = log.read_text().splitlines()
+    assert ("OURS=word" in held) == (env is None)
+    assert env is None or sorted(held) == ["ONE=1", "PATH=/bin"]
+
+
 async def test_a_program_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"^Envoy cannot be run: /nowhere/envoy: No such file"):
         await Child.start("Envoy", ["/nowhere/envoy"], tmp_path / "x.log")
