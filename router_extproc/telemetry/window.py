@@ -1,15 +1,19 @@
 """How the last minutes went: requests, cache, added time, models, flows. What a status page shows.
 
 Made of stories, so of notes and times only. Its memory is bounded: slots of time, each with counts by names
-of the configuration and with durations in a fixed number of bins.
+of the configuration and with durations in a fixed number of bins. Reading it is cheap: what is complete is
+summed up as it is completed and taken off as it gets too old, so that only the slot that is being filled is
+added at a reading.
 """
 
 import math
+from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from itertools import accumulate
+from typing import Final, NamedTuple, TypeVar
 
 from router_extproc.exchange.effects import (
     Answered,
@@ -31,32 +35,39 @@ SLOTS: Final = 60
 RATE_SLOTS: Final = 2
 """Complete slots that the present rate goes by, with the one that is being filled."""
 
-MAX_FLOWS: Final = 1024
-"""Different ways that requests took in one slot. The configuration bounds them; this bounds a bug."""
+MAX_FLOWS: Final = 256
+"""Different ways in the window that are told apart. Requests that take yet another count as OTHER, until ways
+that nobody took lately have left the window."""
 
 FINEST_MS: Final = 0.01
 STEP: Final = 1.05
 LAST_BIN: Final = 378
 """Up to a thousand seconds."""
 
+N = TypeVar("N")
+
 
 class AnsweredBy(StrEnum):
-    """Who gave the answer; the router gives refusals."""
+    """Who gave the answer; the router gives refusals. OTHER is any of them, of the ways not told apart."""
 
     MODEL = "model"
     CACHE = "cache"
     ROUTER = "router"
+    OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """One way that requests take; "" for what there was not: a word-for-word hit is answered before anybody
-    reads its category."""
+    reads its category. A tuple, because sums over ways hash it, and a dataclass hashes slowly."""
 
     category: str
     decision: str
     model: str
     answered_by: AnsweredBy
+
+
+OTHER: Final = Flow("other", "other", "other", AnsweredBy.OTHER)
+"""All ways beyond MAX_FLOWS together."""
 
 
 class Durations:
@@ -78,14 +89,22 @@ class Durations:
         """Add all of `other`."""
         self._bins.update(other._bins)
 
+    def drop(self, other: "Durations") -> None:
+        """Take back all of `other`, which was taken before."""
+        _subtract(self._bins, other._bins)
+
     def percentile(self, share: float) -> float | None:
         """Milliseconds that `share`, in (0, 1], of them do not exceed; None of nothing."""
-        wanted, seen = share * len(self), 0
-        for number, count in sorted(self._bins.items()):
-            seen += count
-            if seen >= wanted:
-                return round(FINEST_MS * STEP**number, 3)
-        return None
+        return self.percentiles(share)[0]
+
+    def percentiles(self, *shares: float) -> tuple[float | None, ...]:
+        """That of each of `shares`: the bins are sorted once."""
+        if not self._bins:
+            return (None,) * len(shares)
+        numbers = sorted(self._bins)
+        seen = list(accumulate(self._bins[number] for number in numbers))
+        places = (bisect_left(seen, share * seen[-1]) for share in shares)
+        return tuple(round(FINEST_MS * STEP ** numbers[place], 3) for place in places)
 
 
 @dataclass(slots=True)
@@ -112,7 +131,7 @@ class Tally:
         return hits / (hits + misses) if hits + misses else None
 
     def count(self, story: Story) -> None:
-        """One request more."""
+        """One request more; all of it but its way."""
         hit, routed, rejected = story.first(CacheHit), story.first(Routed), story.first(Rejected)
         missed = story.first(CacheMiss)
         self.requests += 1
@@ -129,9 +148,6 @@ class Tally:
         decided = routed or hit
         if decided is not None:
             self.added.add(decided.seconds)
-        flow = flow_of(story)
-        if flow is not None and (flow in self.flows or len(self.flows) < MAX_FLOWS):
-            self.flows[flow] += 1
 
     def _count_model(self, routed: Routed, story: Story) -> None:
         answered, ended = story.first(Answered), story.first(AnswerEnded)
@@ -144,20 +160,27 @@ class Tally:
     def take(self, other: "Tally") -> None:
         """Add all of `other`."""
         self.requests += other.requests
-        for mine, more in (
-            (self.hits, other.hits),
-            (self.misses, other.misses),
-            (self.skipped, other.skipped),
-            (self.refusals, other.refusals),
-            (self.failures, other.failures),
-            (self.asked, other.asked),
-            (self.failed, other.failed),
-        ):
+        for mine, more in zip(self._by_name(), other._by_name(), strict=True):
             mine.update(more)
         self.flows.update(other.flows)
         self.added.take(other.added)
         for model, durations in other.took.items():
             self.took.setdefault(model, Durations()).take(durations)
+
+    def drop(self, other: "Tally") -> None:
+        """Take back all of `other`, which was taken before."""
+        self.requests -= other.requests
+        for mine, less in zip(self._by_name(), other._by_name(), strict=True):
+            _subtract(mine, less)
+        _subtract(self.flows, other.flows)
+        self.added.drop(other.added)
+        for model, durations in other.took.items():
+            self.took[model].drop(durations)
+            if not self.took[model]:
+                del self.took[model]
+
+    def _by_name(self) -> tuple[Counter[str], ...]:
+        return self.hits, self.misses, self.skipped, self.refusals, self.failures, self.asked, self.failed
 
 
 def flow_of(story: Story) -> Flow | None:
@@ -183,6 +206,10 @@ class Moment:
     added_p95: float | None
 
 
+NOTHING: Final = Moment(0.0, None, None)
+"""That of a slot without a request."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recent:
     """The window as it is read. `seconds` it covers, `total` requests since the start, `history` from the
@@ -196,59 +223,116 @@ class Recent:
     history: tuple[Moment, ...]
 
 
-class Window:
-    """One for the life of a router, since `started` (Unix seconds, as all times here). Not thread-safe. A
-    request counts when its exchange is over. Where the clock goes back, what comes counts as now."""
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A complete one in which there was a request. Nothing changes it."""
 
-    def __init__(self, started: float) -> None:
-        self._started = started
+    number: int
+    tally: Tally
+    moment: Moment
+
+
+class Window:
+    """One for the life of a router, since `started`. Not thread-safe. A request counts when its exchange is
+    over, by `clock`: seconds of any origin, monotonic, so that a correction of the wall clock moves nothing.
+    Without one, it counts at its end as the story says. `started` and what is read are of the same clock. A
+    time before the latest one counts as that."""
+
+    def __init__(self, started: float, clock: Callable[[], float] | None = None) -> None:
+        self._started = self._latest = started
+        self._clock = clock
         self._total = 0
-        self._slots: deque[tuple[int, Tally]] = deque([(_slot(started), Tally())], maxlen=SLOTS + 1)
+        self._complete: deque[_Slot] = deque()
+        """SLOTS at most, which `_advance` sees to: one that a bound pushed out would stay in `_sum`."""
+        self._sum = Tally()
+        """Of `_complete`."""
+        self._number = _slot(started)
+        self._filling = Tally()
+        self._new_flows = 0
+        """Ways in `_filling` that `_sum` has not."""
+
+    @property
+    def total(self) -> int:
+        """Requests since the start."""
+        return self._total
+
+    def at(self, told: float) -> float:
+        """When by the window's clock something is that happens now, and at `told` by the teller's clock."""
+        return told if self._clock is None else self._clock()
 
     def tell(self, story: Story) -> None:
         """Implements `story.Teller`."""
+        self._advance(self.at(story.ended))
         self._total += 1
-        newest, tally = self._slots[-1]
-        number = _slot(story.ended)
-        if number > newest:
-            tally = Tally()
-            self._slots.append((number, tally))
-        tally.count(story)
+        self._filling.count(story)
+        flow = flow_of(story)
+        if flow is not None:
+            self._filling.flows[self._told_apart(flow)] += 1
 
     def read(self, now: float) -> Recent:
-        """The last minutes."""
-        current = max(_slot(now), self._slots[-1][0])
-        first = max(_slot(self._started), current - SLOTS)
-        tallies = {number: tally for number, tally in self._slots if number >= first}
+        """The last minutes. What it gives is the caller's own."""
+        self._advance(now)
+        first = max(_slot(self._started), self._number - SLOTS)
         since = max(self._started, first * SLOT_SECONDS)
+        tally = Tally()
+        tally.take(self._sum)
+        tally.take(self._filling)
+        moments = {slot.number: slot.moment for slot in self._complete}
         return Recent(
-            seconds=max(0.0, now - since),
-            uptime=max(0.0, now - self._started),
+            seconds=self._latest - since,
+            uptime=self._latest - self._started,
             total=self._total,
-            per_second=self._rate(tallies, current, now),
-            tally=_sum(tallies.values()),
-            history=tuple(_moment(tallies.get(number)) for number in range(first, current)),
+            per_second=self._rate(),
+            tally=tally,
+            history=tuple(moments.get(number, NOTHING) for number in range(first, self._number)),
         )
 
-    def _rate(self, tallies: Mapping[int, Tally], current: int, now: float) -> float:
-        first = current - RATE_SLOTS
-        requests = sum(tally.requests for number, tally in tallies.items() if number >= first)
+    def _advance(self, at: float) -> None:
+        """Close the slot that is over, and take off what is too old: each slot is added once, and taken off
+        once."""
+        self._latest = max(self._latest, at)
+        number = _slot(self._latest)
+        if number == self._number:
+            return
+        if self._filling.requests:
+            self._sum.take(self._filling)
+            self._complete.append(_Slot(self._number, self._filling, _moment(self._filling)))
+        self._number, self._filling, self._new_flows = number, Tally(), 0
+        oldest = number - SLOTS
+        if self._complete and self._complete[-1].number < oldest:
+            self._complete.clear()
+            self._sum = Tally()
+        while self._complete and self._complete[0].number < oldest:
+            self._sum.drop(self._complete.popleft().tally)
+
+    def _told_apart(self, flow: Flow) -> Flow:
+        """`flow`, or OTHER where the window has as many as it may have."""
+        if flow in self._filling.flows or flow in self._sum.flows:
+            return flow
+        if len(self._sum.flows) - (OTHER in self._sum.flows) + self._new_flows >= MAX_FLOWS:
+            return OTHER
+        self._new_flows += 1
+        return flow
+
+    def _rate(self) -> float:
+        first = self._number - RATE_SLOTS
+        requests = sum(slot.tally.requests for slot in self._complete if slot.number >= first)
         # Of a slot that has just begun, and of a router that has, at least a second is looked at.
-        return requests / max(1.0, now - max(self._started, first * SLOT_SECONDS))
+        seconds = max(1.0, self._latest - max(self._started, first * SLOT_SECONDS))
+        return (requests + self._filling.requests) / seconds
 
 
 def _slot(at: float) -> int:
     return int(at // SLOT_SECONDS)
 
 
-def _sum(tallies: Iterable[Tally]) -> Tally:
-    total = Tally()
-    for each in tallies:
-        total.take(each)
-    return total
-
-
-def _moment(tally: Tally | None) -> Moment:
-    if tally is None:
-        return Moment(0.0, None, None)
+def _moment(tally: Tally) -> Moment:
     return Moment(tally.requests / SLOT_SECONDS, tally.hit_rate, tally.added.percentile(0.95))
+
+
+def _subtract(counts: Counter[N], less: Mapping[N, int]) -> None:
+    """Counter.subtract, but what there is no more of goes."""
+    for name, count in less.items():
+        counts[name] -= count
+        if not counts[name]:
+            del counts[name]

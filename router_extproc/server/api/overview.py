@@ -1,8 +1,10 @@
 """`GET /api/v1/overview`: how the router does, at a glance. Names, counts and times; nothing of any request.
 
-What `router-extproc status`, `top` and the page show. Knows the window of the last minutes.
+What `router-extproc status`, `top` and the page show. Knows the window of the last minutes. Anybody may
+poll it, so what it says of the window is made seldom and served for a while.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -18,6 +20,12 @@ from router_extproc.telemetry.spending import Price
 from router_extproc.telemetry.window import SLOT_SECONDS, Durations, Recent, Tally, Window
 
 TAG: Final = "status"
+
+FRESH_SECONDS: Final = 1.0
+"""A reading of the window is served this long at most."""
+
+READINGS: Final = 4
+"""Of the window in FRESH_SECONDS, however many ask. Few pollers see every request at once."""
 
 Millis = Annotated[float, Meta(ge=0)] | None
 Rate = Annotated[float, Meta(ge=0, le=1)] | None
@@ -59,8 +67,9 @@ class CacheOverview(Shape, frozen=True):
 
 class FlowCount(Shape, frozen=True):
     """`category` is null where nobody read it, as of an exact hit, or where none was sure enough; `decision`
-    where none held; `model` where none was asked. `answered_by` is `model`, `cache`, or `router`: a
-    refusal."""
+    where none held; `model` where none was asked. `answered_by` is `model`, `cache`, or `router`: a refusal.
+    256 ways are told apart in a window; requests that took yet another are one entry, in which all four are
+    `other`."""
 
     category: str | None
     decision: str | None
@@ -109,7 +118,8 @@ class ConfigurationOverview(Shape, frozen=True):
 
 class Overview(Shape, frozen=True):
     """The last `window_s` seconds, in samples of `sample_s` each, oldest first; since the start where that is
-    less. `failures` of the router's own parts by name: `analyst`, `verifier`, `store`."""
+    less. What it says of requests and times is at most 1 s old. `failures` of the router's own parts by
+    name: `analyst`, `verifier`, `store`."""
 
     window_s: float
     sample_s: float
@@ -136,10 +146,63 @@ class Served:
     prices: Mapping[str, Price | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _OfModel:
+    requests: int
+    failed: int
+    latency: ModelLatency
+
+
+UNASKED: Final = _OfModel(0, 0, ModelLatency(None, None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the window said, as it is answered."""
+
+    seconds: float
+    uptime: float
+    requests: RequestCounts
+    added: AddedLatency
+    cache: CacheOverview
+    flows: list[FlowCount]
+    models: Mapping[str, _OfModel]
+    refusals: Counts
+    failures: Counts
+
+
+class _Latest:
+    """The window's reading. It is made anew after FRESH_SECONDS, and before where a request was counted since
+    and fewer than READINGS were made."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._made: deque[float] = deque(maxlen=READINGS)
+        self._total = 0
+        self._reading: _Reading | None = None
+
+    def at(self, now: float) -> _Reading:
+        """`now` by the window's clock."""
+        if self._reading is None or self._stale(now):
+            self._reading = _reading(self._window.read(now))
+            self._made.append(now)
+            self._total = self._window.total
+        return self._reading
+
+    def _stale(self, now: float) -> bool:
+        if not 0 <= now - self._made[-1] < FRESH_SECONDS:
+            return True
+        spent = len(self._made) == READINGS and now - self._made[0] < FRESH_SECONDS
+        return self._total != self._window.total and not spent
+
+
 def overview_routes(window: Window, pool: Pool, served: Callable[[], Served], clock: Clock) -> tuple[Route]:
+    """`clock` is the pool's; the window may have its own."""
+    latest = _Latest(window)
+
     async def overview(_: None) -> Overview:
         now = clock.now()
-        return overview_of(window.read(now), served(), pool.conditions(now))
+        return _overview(latest.at(window.at(now)), served(), pool.conditions(now))
 
     return (
         Route(
@@ -150,24 +213,44 @@ def overview_routes(window: Window, pool: Pool, served: Callable[[], Served], cl
 
 
 def overview_of(recent: Recent, served: Served, conditions: Mapping[str, Condition]) -> Overview:
-    tally = recent.tally
+    return _overview(_reading(recent), served, conditions)
+
+
+def _overview(reading: _Reading, served: Served, conditions: Mapping[str, Condition]) -> Overview:
     return Overview(
-        window_s=round(recent.seconds, 1),
+        window_s=reading.seconds,
         sample_s=SLOT_SECONDS,
-        uptime_s=round(recent.uptime, 1),
+        uptime_s=reading.uptime,
         generation=served.number,
+        requests=reading.requests,
+        added_latency_ms=reading.added,
+        cache=reading.cache,
+        flows=reading.flows,
+        models=[
+            _model(name, price, reading.models.get(name, UNASKED), conditions.get(name))
+            for name, price in served.prices.items()
+        ],
+        refusals=reading.refusals,
+        failures=reading.failures,
+        configuration=ConfigurationOverview(
+            generation=served.number, policy=served.policy, last_error=served.problem
+        ),
+    )
+
+
+def _reading(recent: Recent) -> _Reading:
+    tally = recent.tally
+    p50, p95, p99 = tally.added.percentiles(0.50, 0.95, 0.99)
+    return _Reading(
+        seconds=round(recent.seconds, 1),
+        uptime=round(recent.uptime, 1),
         requests=RequestCounts(
             total=recent.total,
             in_window=tally.requests,
             per_second=round(recent.per_second, 3),
             history=[each.per_second for each in recent.history],
         ),
-        added_latency_ms=AddedLatency(
-            p50=tally.added.percentile(0.50),
-            p95=tally.added.percentile(0.95),
-            p99=tally.added.percentile(0.99),
-            history=[each.added_p95 for each in recent.history],
-        ),
+        added=AddedLatency(p50=p50, p95=p95, p99=p99, history=[each.added_p95 for each in recent.history]),
         cache=CacheOverview(
             hit_rate=_rounded(tally.hit_rate),
             hits=_ranked(tally.hits),
@@ -176,13 +259,15 @@ def overview_of(recent: Recent, served: Served, conditions: Mapping[str, Conditi
             history=[_rounded(each.hit_rate) for each in recent.history],
         ),
         flows=_flows(tally),
-        models=[_model(name, price, tally, conditions.get(name)) for name, price in served.prices.items()],
+        models={name: _of_model(name, tally) for name in tally.asked},
         refusals=_ranked(tally.refusals),
         failures=_ranked(tally.failures),
-        configuration=ConfigurationOverview(
-            generation=served.number, policy=served.policy, last_error=served.problem
-        ),
     )
+
+
+def _of_model(name: str, tally: Tally) -> _OfModel:
+    p50, p95 = tally.took.get(name, Durations()).percentiles(0.50, 0.95)
+    return _OfModel(tally.asked[name], tally.failed[name], ModelLatency(p50=p50, p95=p95))
 
 
 def _flows(tally: Tally) -> list[FlowCount]:
@@ -199,16 +284,15 @@ def _flows(tally: Tally) -> list[FlowCount]:
     ]
 
 
-def _model(name: str, price: Price | None, tally: Tally, condition: Condition | None) -> ModelOverview:
-    took = tally.took.get(name, Durations())
+def _model(name: str, price: Price | None, figures: _OfModel, condition: Condition | None) -> ModelOverview:
     return ModelOverview(
         name=name,
         healthy=None if condition is None else condition.available,
         in_flight=None if condition is None else condition.in_flight,
-        requests=tally.asked[name],
-        failed=tally.failed[name],
+        requests=figures.requests,
+        failed=figures.failed,
         error_rate=None if condition is None else _rounded(condition.error_rate),
-        latency_ms=ModelLatency(p50=took.percentile(0.50), p95=took.percentile(0.95)),
+        latency_ms=figures.latency,
         price=None if price is None else ModelPrice(
             currency=price.currency, prompt_per_1m=price.prompt, completion_per_1m=price.completion
         ),
