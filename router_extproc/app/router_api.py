@@ -1,17 +1,23 @@
 """A running router, asked how it does. Owns the address, the token and the deadlines. Knows nothing of what
-is shown."""
+is shown.
+
+Of a configuration only the router's place is read, and leniently: a router goes on serving while it refuses
+what stands in its file, and that is when people ask how it does.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import aiohttp
+import yaml
 
 from router_extproc.app.api_call import TOKEN_VARIABLE, document_of, plain_errors, token_of_environment
-from router_extproc.app.configuration import load, reachable
+from router_extproc.app.configuration import reachable
 from router_extproc.app.glance import (
     Glance,
     Recorded,
@@ -21,8 +27,10 @@ from router_extproc.app.glance import (
     read_readiness,
 )
 from router_extproc.app.terminal import printable
-from router_extproc.app.token import read_token, token_path
+from router_extproc.app.token import read_token
 from router_extproc.base.errors import OperatorError
+from router_extproc.settings.schema import Address, Listeners
+from router_extproc.settings.yaml_file import MAX_BYTES
 
 CONNECT_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 5.0
@@ -44,24 +52,21 @@ class Place:
 
     @classmethod
     def of(cls, config: Path, api: str | None) -> "Place":
-        """`api`, or the address in the configuration `config`, which is not read otherwise. The token is
-        TOKEN_VARIABLE's, else that of the configuration, which is for its own address only. Raises
-        OperatorError where there is no address; without a token there is much to see."""
+        """`api`, or the address in the configuration `config`, which is not read otherwise, and which the
+        router need not accept. The token is TOKEN_VARIABLE's, else that of the configuration, which is for
+        its own address only. Raises OperatorError where there is no address; without a token there is much
+        to see."""
         if api is not None:
             token, tokenless = _token(lambda: None)
             cure = "is a router running there? --api is the address of its HTTP API"
             return cls(_address(api), token, tokenless, cure)
-        try:
-            settings = load(config).settings
-        except OperatorError as error:
-            raise OperatorError(f"{error}; with --api URL no configuration is read") from error
-        path = token_path(config, settings)
+        address, path = _written_in(config)
         token, tokenless = _token(lambda: None if path is None else read_token(path))
         cure = (
-            f"is the router of {config} (listeners.api) running? `make up` starts it; --api names another "
-            "address"
+            f"is the router of {config} running (`make up` starts it), and was listeners.api the same when "
+            "it started? --api URL names a router that listens elsewhere"
         )
-        return cls(f"http://{reachable(settings.listeners.api)}", token, tokenless, cure)
+        return cls(f"http://{reachable(address)}", token, tokenless, cure)
 
 
 def _token(otherwise: Callable[[], str | None]) -> tuple[str | None, str]:
@@ -69,6 +74,57 @@ def _token(otherwise: Callable[[], str | None]) -> tuple[str | None, str]:
         return token_of_environment() or otherwise(), NO_TOKEN
     except OperatorError as error:
         return None, str(error)
+
+
+def _written_in(config: Path) -> tuple[Address, Path | None]:
+    """`listeners.api` and the path of `admin.token_file`, with the defaults for what is not there or makes no
+    sense, whatever else stands in the file. Raises OperatorError for a file that is not YAML."""
+    top = _entries(_document(config))
+    address = Listeners().api
+    given = _entries(_entries(top.get("listeners")).get("api"))
+    for name in Address.model_fields.keys() & given.keys():
+        with suppress(ValueError):  # no address or no port: the router has another
+            changed = {**address.model_dump(), name: _scalar(given[name])}
+            address = Address.model_validate(changed, strict=False)
+    token_file = _scalar(_entries(top.get("admin")).get("token_file"))
+    if not isinstance(token_file, str) or "\0" in token_file:
+        return address, None
+    return address, config.parent / token_file
+
+
+def _document(config: Path) -> yaml.Node | None:
+    """Before its tags, dates and numbers are looked at, any of which may be wrong."""
+    cure = "mend it, or name the router with --api URL, for which no configuration is read"
+    try:
+        with config.open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise OperatorError(f"{config}: cannot be read ({error.strerror}); {cure}") from error
+    if len(text) > MAX_BYTES:
+        raise OperatorError(f"{config}: has more than {MAX_BYTES} bytes; {cure}")
+    try:
+        return yaml.compose(text, yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        where = "" if mark is None else f" (line {mark.line + 1})"
+        raise OperatorError(f"{config}: is not valid YAML{where}; {cure}") from error
+
+
+def _entries(node: yaml.Node | None) -> Mapping[str, yaml.Node]:
+    """Of a mapping, with what it merges (`<<`); of a key that stands twice the last. Empty for all else."""
+    if not isinstance(node, yaml.MappingNode):
+        return {}
+    with suppress(yaml.YAMLError):  # merges what is no mapping; its own keys count all the same
+        yaml.SafeLoader("").flatten_mapping(node)
+    return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+
+
+def _scalar(node: yaml.Node | None) -> object:
+    """None for what is no scalar, or not what its tag says."""
+    if isinstance(node, yaml.ScalarNode):
+        with suppress(yaml.YAMLError, ValueError):  # such as the date 2026-13-01
+            return yaml.SafeLoader("").construct_object(node)
+    return None
 
 
 def _address(api: str) -> str:

@@ -1,7 +1,8 @@
-"""Where `top` draws: a terminal's whole screen, or pages of plain text where there is none, and the keys.
-Leaves the terminal as it was. Knows nothing of what is drawn."""
+"""Where `status` and `top` draw: a terminal, its whole screen, or pages of plain text where there is none, in
+whatever encoding; and the keys. Leaves the terminal as it was. Knows nothing of what is drawn."""
 
 import asyncio
+import codecs
 import io
 import os
 import shutil
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final, Protocol, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.live import Live
 
@@ -24,6 +26,9 @@ Picture = Callable[[int | None], RenderableType]
 
 PAGE_WIDTH: Final = 100
 """Where COLUMNS does not say, and no terminal does."""
+
+ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
+"""What is put where text was cut off."""
 
 QUIT: Final = frozenset(b"qQ")
 KEYS_BYTES: Final = 256
@@ -40,15 +45,46 @@ def draws(stream: TextIO, environment: Mapping[str, str]) -> bool:
     return stream.isatty() and environment.get("TERM", "") not in ("", "dumb", "unknown")
 
 
+def spelled(stream: TextIO, *, in_place: bool = False) -> TextIO:
+    """`stream`, which from now on takes every character. One that its encoding has not is written as its
+    escape, or `in_place` as question marks of the same width: a whole screen has no room for more. An
+    ellipsis is a full stop."""
+
+    def spell(error: UnicodeError) -> tuple[str | bytes, int]:
+        if not isinstance(error, UnicodeEncodeError):
+            raise error
+        missing = error.object[error.start : error.end]
+        return "".join(_spelling(each, in_place=in_place) for each in missing), error.end
+
+    if isinstance(stream, io.TextIOWrapper):
+        name = f"router_extproc.{'in_place' if in_place else 'escaped'}"
+        codecs.register_error(name, spell)
+        stream.reconfigure(errors=name)
+    return stream
+
+
+def _spelling(character: str, *, in_place: bool) -> str:
+    if character == ELLIPSIS:
+        return "."
+    if in_place:
+        return "?" * cell_len(character)
+    return character.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def show(view: RenderableType, stream: TextIO, environment: Mapping[str, str]) -> None:
+    """`view` once: in colours where `stream` is a terminal that has a cursor, else as plain text."""
+    if draws(stream, environment):
+        Console(file=spelled(stream)).print(view)
+    else:
+        Pages(stream).print(view)
+
+
 class Pages:
     """Plain text, one picture after the other."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream = spelled(stream)
         self._ascii_only = not (stream.encoding or "").lower().startswith("utf")
-        if self._ascii_only and isinstance(stream, io.TextIOWrapper):
-            # Names may have letters that this encoding has not.
-            stream.reconfigure(errors="backslashreplace")
 
     def draw(self, picture: Picture) -> None:
         self._write([*self.lines(picture(None)), ""])
@@ -94,7 +130,8 @@ class Screen:
 @contextmanager
 def whole_screen() -> Iterator[Screen]:
     """The terminal of stdout."""
-    with Live(console=Console(file=sys.stdout), screen=True, auto_refresh=False) as live:
+    console = Console(file=spelled(sys.stdout, in_place=True))
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         yield Screen(live)
 
 

@@ -8,12 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from rich.console import Console
-
 from router_extproc.app.glance import Glance, State, worries
 from router_extproc.app.glance_view import status_view
 from router_extproc.app.router_api import Documents, Place, RouterApi, glance_of, opened
-from router_extproc.app.screen import Pages, draws
+from router_extproc.app.screen import show
 from router_extproc.base.errors import OperatorError
 
 READY: Final = 0
@@ -34,10 +32,8 @@ def status(config: Path, *, api: str | None, as_json: bool) -> int:
         return not_asked(error)
     if as_json:
         sys.stdout.write(json.dumps(_document(glance, documents)) + "\n")
-    elif draws(sys.stdout, os.environ):
-        Console(file=sys.stdout).print(status_view(glance))
     else:
-        Pages(sys.stdout).print(status_view(glance))
+        show(status_view(glance), sys.stdout, os.environ)
     return CODES[glance.state]
 
 

@@ -2,6 +2,7 @@
 against what may stand in a router's place."""
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from router_extproc.app.screen import spelled
 from router_extproc.cli import main
 from tests.support.api import running_api
 from tests.support.glances import DECISIONS, LEFT_ALONE, NOT_READY, READY, flow, model, overview, record
@@ -154,6 +156,30 @@ async def drawn(running: Routed, config: tuple[str, str]) -> str:
         assert await terminal.ended() == 0
         await left(terminal)
         return terminal.text
+
+
+async def test_a_router_that_refuses_its_changed_file_is_asked_all_the_same(
+    tmp_path: Path, shell: Shell
+) -> None:
+    async with TunedModel("small") as small:
+        content = document({"small": small.port})
+        async with routed(tmp_path, content) as running:
+            config = ("--config", str(running.config))
+            assert (await shell.run("status", *config)).code == 0
+            running.rewrite({**content, "default_model": "no-such-model"})
+
+            async def refused() -> bool:
+                return (await shell.run("status", *config)).code != 0
+
+            await wait_until(refused, "the change to be refused", 30.0)
+            said = await shell.run("status", *config)
+            assert (said.code, said.err) == (1, "")
+            assert ": degraded, up " in said.out
+            assert "a changed configuration was refused" in said.out
+            assert "no-such-model" in said.out
+            page = await shell.run("top", "--once", *config)
+            assert (page.code, page.err) == (0, "")
+            assert "a changed configuration was refused" in page.out
 
 
 async def test_a_router_without_its_envoy_is_not_ready(tmp_path: Path, shell: Shell) -> None:
@@ -305,6 +331,48 @@ async def test_what_is_piped_is_plain_text_until_nobody_reads_it() -> None:
         async with asyncio.timeout(START_SECONDS):
             assert await process.wait() == 1
         assert (await process.stderr.read()).decode() == ""
+
+
+LEGACY = (
+    {"LC_ALL": "C", "PYTHONUTF8": "0"},
+    {"PYTHONIOENCODING": "ascii"},
+    {"PYTHONIOENCODING": "latin-1"},
+)
+LONG = "a-name-that-is-longer-than-any-column-" * 3 + "\N{SNOWMAN}"
+
+
+@pytest.mark.parametrize("environment", LEGACY)
+async def test_a_terminal_without_unicode_gets_what_it_can_show(environment: Mapping[str, str]) -> None:
+    said = overview(models=[model("\N{SNOWMAN}", True, 0, 1), model(LONG, True, 0, 1)], refusals={LONG: 1})
+    async with serving(router(said)) as server:
+        place = ("--api", server.url)
+        async with on_terminal("status", *place, columns=70, environment=environment) as terminal:
+            assert await terminal.ended() == 0, terminal.text
+            await terminal.shows(r"\u2603")
+            await terminal.shows("a-name-that-is-longer-")
+        assert terminal.written.isascii()
+        async with on_terminal("top", *place, columns=70, environment=environment) as terminal:
+            await terminal.shows("a-name-that-is-longer-")
+            await terminal.shows("? ")
+            terminal.press(b"q")
+            assert await terminal.ended() == 0, terminal.text
+            await left(terminal)
+        assert terminal.written.isascii()
+        assert r"\u" not in terminal.text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gb2312", "utf-8"])
+def test_every_encoding_takes_every_character(encoding: str) -> None:
+    def written(*, in_place: bool) -> str:
+        stream = io.TextIOWrapper(io.BytesIO(), encoding)
+        spelled(stream, in_place=in_place).write("a\N{SNOWMAN}\uac00\N{HORIZONTAL ELLIPSIS}")
+        stream.flush()
+        assert isinstance(stream.buffer, io.BytesIO)
+        return stream.buffer.getvalue().decode(encoding).replace("\N{HORIZONTAL ELLIPSIS}", ".")
+
+    unicode = "a\N{SNOWMAN}\uac00."
+    assert written(in_place=False) == (unicode if encoding == "utf-8" else r"a\u2603\uac00.")
+    assert written(in_place=True) == (unicode if encoding == "utf-8" else "a???.")
 
 
 async def test_decisions_are_for_holders_of_the_token(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,66 @@ def test_without_a_configuration_the_address_can_be_given(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    "edit",
+    ["unknown_key: 1", "default_model: no-such", "default_model: a\ndefault_model: b", "day: 2026-13-45",
+     "who: !nobody x", "? [a, b]\n: c", "bouncer:\n  - ${HOME}", "semantic_cache: 7"],
+)  # fmt: skip
+def test_what_the_router_refuses_still_says_where_it_is(config: Path, edit: str) -> None:
+    config.write_text(f"{config.read_text()}\n{edit}\n")
+    place = Place.of(config, None)
+    assert (place.address, place.token) == ("http://127.0.0.1:8080", "from-the-file")
+
+
+def test_a_place_is_read_as_yaml_means_it(config: Path) -> None:
+    config.write_text(
+        "base: &base {address: '::', port: 9_001}\n"
+        "listeners: {api: {<<: *base, port: 0x2329}, envoy: wrong}\n"
+        "admin: {token_file: none, token_file: admin-token}\n"
+    )
+    place = Place.of(config, None)
+    assert (place.address, place.token) == ("http://[::1]:9001", "from-the-file")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", "127.0.0.1:8080"),
+        ("some words", "127.0.0.1:8080"),
+        ("[listeners]", "127.0.0.1:8080"),
+        ("listeners: 1\nadmin: []", "127.0.0.1:8080"),
+        ("listeners: {api: 9001}", "127.0.0.1:8080"),
+        ("listeners: {api: {port: 9001}}", "127.0.0.1:9001"),
+        ("listeners: {api: {port: '9001', tls: yes}}", "127.0.0.1:9001"),
+        ("listeners: {api: {port: 99999, address: 10.0.0.1}}", "10.0.0.1:8080"),
+        ("listeners: {api: {port: !!int x, address: 2026-13-45}}", "127.0.0.1:8080"),
+        ("listeners: {api: {port: [9001], address: 'user@host/path'}}", "127.0.0.1:8080"),
+        ("listeners: {api: {<<: 5, port: 9001}}", "127.0.0.1:9001"),
+        ('admin: {token_file: "a\\0b"}', "127.0.0.1:8080"),
+    ],
+)
+def test_what_makes_no_sense_of_a_place_has_the_default(config: Path, text: str, address: str) -> None:
+    config.write_text(text)
+    place = Place.of(config, None)
+    assert (place.address, place.token) == (f"http://{address}", None)
+
+
+@pytest.mark.parametrize(
+    "content", [b"listeners: [", b"a: *b", b"a: 1\n--- \nb: 2", b"\xff\x00", b"[" * 5000, b"#" * 1_100_000]
+)
+def test_what_is_no_yaml_is_refused_with_the_cure(config: Path, content: bytes) -> None:
+    config.write_bytes(content)
+    with pytest.raises(OperatorError, match="with --api URL") as raised:
+        Place.of(config, None)
+    assert str(raised.value).startswith(f"{config}: ")
+    assert str(raised.value).isprintable()
+
+
+def test_where_nothing_answers_another_address_is_the_cure(config: Path) -> None:
+    """`listeners.api` may have changed since the router started."""
+    assert "--api URL names a router" in Place.of(config, None).cure
+
+
+@pytest.mark.parametrize(
     ("said", "why"),
     [
         (None, "they need the token"),
