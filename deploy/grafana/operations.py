@@ -63,5 +63,10 @@ BOARD: Final = Board(
             "ops",
             (rate("router_protocol_violations_total", "stage", "event"), "{{stage}} {{event}}"),
         ),
+        graph(
+            "Traces: sent, and lost how",
+            "ops",
+            (rate("router_traces_total", "outcome"), "{{outcome}}"),
+        ),
     ),
 )

@@ -14,6 +14,7 @@ from router_extproc.base.errors import ConfigError
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.loading import Heads
 from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.exchange.tracing import debug_digest
 from router_extproc.server.pool import Pool
 from router_extproc.settings.compile import feedback_of
 from router_extproc.settings.schema import Settings
@@ -50,7 +51,10 @@ class Changes:
         """`first` in force, and whatever follows it taken over."""
         self._configure(first.configuration)
         self._in_force(first)
-        return Generations(first, self._compiled, self._reloaded, proxy)
+        generations = Generations(
+            first, self._compiled, self._reloaded, proxy, lambda: _other_word(generations.current)
+        )
+        return generations
 
     def _in_force(self, generation: Generation) -> None:
         self._number = generation.number
@@ -91,6 +95,13 @@ class Changes:
     def _leave_old_heads(self, number: int, heads: Heads) -> None:
         if self._number == number:
             self._analyst.replace_heads(heads.on_vector, heads.on_text)
+
+
+def _other_word(now: Generation) -> bool:
+    """Whether the file of the debug token holds another word than `now` was made with: one that leaked must
+    not serve until something else changes, or the router restarts."""
+    word = debug_token(now.configuration.path, now.configuration.settings)
+    return now.plan.tracing.debug != (None if word is None else debug_digest(word))
 
 
 def prices_of(settings: Settings) -> dict[str, Price | None]:

@@ -89,11 +89,14 @@ class Generations:
         compile: Compile,
         on_reload: Callable[[Outcome, Generation], None],
         proxy: Proxy | None = None,
+        outdated: Callable[[], bool] = lambda: False,
     ) -> None:
         """`on_reload` is told of every reload, with the generation that is in force afterwards. `proxy` knows
         every new model before the first request can be sent to it; without one, Envoy is somebody else's
-        affair, and new models need a restart."""
+        affair, and new models need a restart. `outdated` tells, from any thread, whether a secret that the
+        plan in force was made with has changed: the configuration does not hold it."""
         self._proxy = proxy
+        self._outdated = outdated
         self._current = first
         self._compile = compile
         self._on_reload = on_reload
@@ -136,7 +139,7 @@ class Generations:
     async def _take_over(self) -> Outcome:
         before = self._current
         configuration = await asyncio.to_thread(load, before.configuration.path)
-        if configuration == before.configuration:
+        if configuration == before.configuration and not await asyncio.to_thread(self._outdated):
             return Outcome.UNCHANGED
         check_reloadable(before.configuration, configuration)
         if self._proxy is None:

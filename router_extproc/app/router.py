@@ -23,7 +23,7 @@ from router_extproc.app.mind import Mind
 from router_extproc.app.page import page_of
 from router_extproc.app.reload import Generation, Generations, Proxy, watch
 from router_extproc.app.telling import Telling, collecting
-from router_extproc.app.token import admin_token, api_host, debug_token
+from router_extproc.app.token import admin_token, api_host, debug_token, debug_token_path
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
@@ -106,7 +106,7 @@ async def running(
         )
         pool = Pool()
         traces = await stack.enter_async_context(collecting(settings.observability.tracing, metrics.traced))
-        window = Window(clock.now())
+        window = Window(time.monotonic(), time.monotonic)
         telling = Telling(settings, traces, (window.tell,))
         ports = _ports(stack, analyst, cache, pool, metrics, clock, telling)
         changes = Changes(mind, analyst, pool, metrics, telling, key, longest_ttl=plan.cache.longest_ttl)
@@ -202,12 +202,12 @@ def _served(generations: Generations) -> Served:
 
 
 def _watching(generations: Generations) -> asyncio.Task[None]:
-    """Looks at the files that decide routing while the router serves."""
+    """Looks at the files that decide routing while the router serves, and at that of the debug token."""
 
     def files() -> list[Path]:
         now = generations.current.configuration
-        tools = tools_file(now.path, now.settings)
-        return [now.path] if tools is None else [now.path, tools]
+        others = (tools_file(now.path, now.settings), debug_token_path(now.path, now.settings))
+        return [now.path, *(each for each in others if each is not None)]
 
     return asyncio.create_task(watch(files, generations.reload), name="configuration-watch")
 
@@ -269,6 +269,10 @@ async def _serve_http(
     stack.push_async_callback(server.stop)
     server = await serve_metrics(exposed.address, exposed.port, metrics.exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)
+    if page is not None:
+        # Pushed last, done first: web sockets would hold up the API's stop, and so the draining of Envoy's
+        # streams after it.
+        stack.push_async_callback(page.dismiss)
 
 
 def _through_envoy(settings: Settings, servicer: Servicer) -> Check:

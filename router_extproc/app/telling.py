@@ -10,7 +10,7 @@ from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.log import set_level
 from router_extproc.telemetry.otlp import Collector, Count, Traces
 from router_extproc.telemetry.recent import Recent
-from router_extproc.telemetry.record import Decisions, tell_sampled_trace, tell_trace
+from router_extproc.telemetry.record import Decisions, tell_kept_trace, tell_trace
 from router_extproc.telemetry.story import StoryWitness, Teller
 
 
@@ -43,7 +43,7 @@ class Telling:
         if given.decision_log or given.decisions_kept:
             tellers.append(Decisions(self.recent, logs=given.decision_log).tell)
         if given.tracing.enabled and given.tracing.exporter.type == "stdout":
-            tellers.append(tell_sampled_trace)
+            tellers.append(tell_kept_trace)
         elif given.log_level == "debug" or given.debug_token_file is not None:
             tellers.append(tell_trace)
         if self._traces is not None:

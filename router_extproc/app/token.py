@@ -53,8 +53,13 @@ def admin_token(config: Path, settings: Settings) -> str | None:
 
 def debug_token(config: Path, settings: Settings) -> str | None:
     """The token in `observability.debug_token_file`; otherwise as `admin_token`."""
+    return _token_in(debug_token_path(config, settings), DEBUG)
+
+
+def debug_token_path(config: Path, settings: Settings) -> Path | None:
+    """Where `observability.debug_token_file` is; None when the configuration names none."""
     named = settings.observability.debug_token_file
-    return _token_in(None if named is None else config.parent / named, DEBUG)
+    return None if named is None else config.parent / named
 
 
 def _token_in(path: Path | None, purpose: Purpose) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 TRACEPARENT: Final = "traceparent"
+TRACESTATE: Final = "tracestate"
 
 _FORM: Final = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _SAMPLED: Final = 0x01

@@ -68,13 +68,13 @@ def on_request_trailers(stage: Forwarded, event: RequestTrailers, plan: Snapshot
 
 def on_response_headers(stage: Forwarded, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
     """Watch the body if it may fill the cache. In place of a failing model a cached answer may stand in."""
-    answered = Answered(stage.decision.route.model, _status(event), at - stage.client.started)
+    answered = Answered(stage.decision.route.model, event.status, at - stage.client.started)
     fill = stage.fill
     if fill is None:
         return _measure(stage, event, plan, at, answered)
-    lookup = _stand_in(fill, _status(event), plan)
+    lookup = _stand_in(fill, event.status, plan)
     if lookup is not None:
-        return AwaitStale(stage, fill), (answered, *_ended(plan, at, _status(event)), lookup)
+        return AwaitStale(stage, fill), (answered, *_ended(plan, at, event.status), lookup)
     refused = Uncached.EMPTY if event.end_of_stream else may_record(event.headers)
     if refused is not None:
         return _measure(stage, event, plan, at, answered, *_not_kept(fill, refused))
@@ -90,7 +90,7 @@ def _measure(
 ) -> Step:
     """Let an answer pass that is not for the cache, watched only where the models' performance is learned and
     it is an answer."""
-    status = _status(event)
+    status = event.status
     if not plan.learns or event.end_of_stream or not 200 <= status < 300:
         return _pass_on(stage, answered, *notes, *_ended(plan, at, status), Close())
     reply = Reply(Phase.RESPONSE_HEADERS, _said(stage), watch=Watch.STREAMED_RESPONSE)
@@ -168,11 +168,6 @@ def _said(stage: Forwarded) -> HeaderEdits:
         (VSR_INJECTED, "true" if stage.prompted else "false"),
     )
     return HeaderEdits(set=said, remove=tuple(name for name in INTERNAL if name not in dict(said)))
-
-
-def _status(event: ResponseHeaders) -> int:
-    status = event.headers.get(":status")
-    return int(status) if status.isascii() and status.isdigit() else 0
 
 
 def _stand_in(fill: Fill, status: int, plan: Snapshot) -> LookupExact | LookupSimilar | None:

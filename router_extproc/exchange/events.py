@@ -42,6 +42,12 @@ class ResponseHeaders:
     headers: Headers
     end_of_stream: bool
 
+    @property
+    def status(self) -> int:
+        """0 where there is none that is a number."""
+        status = self.headers.get(":status")
+        return int(status) if status.isascii() and status.isdigit() else 0
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseBody:

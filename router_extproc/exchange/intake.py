@@ -6,6 +6,7 @@ from router_extproc.base.digest import digest
 from router_extproc.base.headers import HeaderEdits, Headers
 from router_extproc.base.names import AUTO, FOR_ROUTER, INTERNAL, VSR_CACHE_CONTROL
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
+from router_extproc.base.trace import TRACESTATE
 from router_extproc.caching.control import parse_cache_control
 from router_extproc.caching.identity import identify
 from router_extproc.caching.policy import CacheUse, Mode, exact_only, may_use, media_type
@@ -25,7 +26,7 @@ from router_extproc.exchange.effects import (
 from router_extproc.exchange.events import RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders
 from router_extproc.exchange.facts import others_of, question_of
 from router_extproc.exchange.guarding import closed_to, unscreened
-from router_extproc.exchange.notes import Understood
+from router_extproc.exchange.notes import AnsweredBefore, Opened, Understood
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     Asked,
@@ -37,7 +38,7 @@ from router_extproc.exchange.stages import (
     Stage,
     Start,
 )
-from router_extproc.exchange.tracing import opened, traced
+from router_extproc.exchange.tracing import Traced, opened, traced
 from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
 from router_extproc.llm.errors import error_body
 from router_extproc.llm.models import render_model, render_models
@@ -68,12 +69,12 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
     named = model_asked_for(event.headers)
     if named is not None:
         return list_models(named, plan, at)
-    reason = not_ours(event)
-    if reason is not None:
-        return _unread(event.headers, reason, plan)
     headers = event.headers
     trace = traced(stage.ident, headers, plan.tracing)
     note = opened(stage.ident, trace, plan.generation, at)
+    reason = not_ours(event)
+    if reason is not None:
+        return _unread(headers, reason, plan, note)
     if event.end_of_stream:
         done, effects = reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
         return done, (note, *effects)
@@ -86,7 +87,14 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
         started=at,
         trace=trace.upstream if plan.tracing.sends else None,
     )
-    return asking, (Reply(Phase.REQUEST_HEADERS), note)
+    return asking, (Reply(Phase.REQUEST_HEADERS, _without_state(headers, trace, plan)), note)
+
+
+def _without_state(headers: Headers, trace: Traced, plan: Snapshot) -> HeaderEdits:
+    """`tracestate` belongs to the trace that `traceparent` names: where that began here, to none (W3C Trace
+    Context, 3.3)."""
+    stale = plan.tracing.sends and not trace.parent and TRACESTATE in headers
+    return HeaderEdits(remove=(TRACESTATE,) if stale else ())
 
 
 def model_asked_for(headers: Headers) -> str | None:
@@ -123,14 +131,16 @@ def not_ours(event: RequestHeaders) -> Bypass | None:
     return None if event.buffered else Bypass.BODY_MODE
 
 
-def _unread(headers: Headers, reason: Bypass, plan: Snapshot) -> Step:
-    """None of the router's business, unless there are guards that the request would get around."""
+def _unread(headers: Headers, reason: Bypass, plan: Snapshot, note: Opened) -> Step:
+    """None of the router's business, unless there are guards that the request would get around: who tries is
+    on record."""
     match closed_to(plan.screening, reason):
         case Rejection.UNREADABLE:
             message = "Requests to this address are read by guards: send plain, uncompressed JSON."
-            return reject(Rejection.UNREADABLE, message, None)
+            done, effects = reject(Rejection.UNREADABLE, message, None)
+            return done, (note, *effects)
         case Rejection.UNSCREENED:
-            return Done(), (unscreened(), Rejected(Rejection.UNSCREENED))
+            return Done(), (note, unscreened(), Rejected(Rejection.UNSCREENED))
         case _:
             return _pass_by(headers, reason)
 
@@ -138,7 +148,8 @@ def _unread(headers: Headers, reason: Bypass, plan: Snapshot) -> Step:
 def on_response_first(stage: Start | AwaitBody, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
     """Envoy or a filter before us answered, before the request or its body got here: a body that is too
     large or too slow, for example."""
-    return Done(), (Reply(Phase.RESPONSE_HEADERS), Bypassed(Bypass.RESPONSE_ONLY), Close())
+    notes = (AnsweredBefore(event.status),) if isinstance(stage, AwaitBody) else ()
+    return Done(), (Reply(Phase.RESPONSE_HEADERS), *notes, Bypassed(Bypass.RESPONSE_ONLY), Close())
 
 
 def on_request_body(stage: AwaitBody, event: RequestBody, plan: Snapshot, at: float) -> Step:

@@ -37,6 +37,13 @@ class Understood:
 
 
 @dataclass(frozen=True, slots=True)
+class AnsweredBefore:
+    """Envoy, or a filter before the router, answered with `status` before the request was read."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """How a request was judged, whatever the guards or the cache made of it. `key` names the rule that held,
     as `Decision.cache_key`; `tokens` is how many of the text were read, 0 without an analysis."""
@@ -87,4 +94,6 @@ class AnswerEnded:
     complete: bool = True
 
 
-Measurement = Opened | Understood | Judged | Analysed | NearestFound | FirstPiece | AnswerEnded
+Measurement = (
+    Opened | Understood | AnsweredBefore | Judged | Analysed | NearestFound | FirstPiece | AnswerEnded
+)

@@ -1,8 +1,14 @@
-"""Logs as JSON lines, or as text for people. Prompts, answers and credentials never reach a logger."""
+"""Logs as JSON lines, or as text for people. Prompts, answers and credentials never reach a logger.
 
+Lines are written by a thread: whoever reads them may be slow or stuck, and a request must not wait for that.
+"""
+
+import contextlib
 import json
 import logging
+import queue
 import sys
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +19,11 @@ FIELDS: Final = "fields"
 `extra={FIELDS: ...}`. A name of the line itself is not overwritten."""
 
 LOGGER: Final = "router_extproc"
+
+MAX_WAITING: Final = 10_000
+"""Lines, a few kB each at most."""
+DRAIN_SECONDS: Final = 2.0
+"""At the end, for what waits to be written."""
 
 
 class JsonLines(logging.Formatter):
@@ -44,12 +55,64 @@ class TextLines(logging.Formatter):
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 
+class Behind(logging.Handler):
+    """Hands records to `inner` in a thread of its own. Of more than `most` that wait, the newest are left
+    out, and how many is logged as soon as `inner` takes lines again. `flush` and `close` wait for
+    `drain_seconds` at most; logging closes every handler when the process ends."""
+
+    def __init__(
+        self, inner: logging.Handler, most: int = MAX_WAITING, drain_seconds: float = DRAIN_SECONDS
+    ) -> None:
+        super().__init__()
+        self._inner = inner
+        self._drain_seconds = drain_seconds
+        self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(most)
+        self._left_out = 0
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._waiting.put_nowait(record)
+        except queue.Full:
+            self._left_out += 1  # under the handler's lock
+
+    def flush(self) -> None:
+        waiting = self._waiting
+        with waiting.all_tasks_done:
+            waiting.all_tasks_done.wait_for(lambda: not waiting.unfinished_tasks, self._drain_seconds)
+
+    def close(self) -> None:
+        self.flush()
+        # A full queue is one that nobody empties: its thread ends with the process.
+        with contextlib.suppress(queue.Full):
+            self._waiting.put_nowait(None)
+            self._thread.join(self._drain_seconds)
+        if not self._thread.is_alive():
+            self._inner.close()
+        super().close()
+
+    def _write(self) -> None:
+        while (record := self._waiting.get()) is not None:
+            self._inner.handle(record)
+            if self._left_out:
+                self._inner.handle(self._gap())
+            self._waiting.task_done()
+        self._waiting.task_done()
+
+    def _gap(self) -> logging.LogRecord:
+        with self.lock or contextlib.nullcontext():
+            count, self._left_out = self._left_out, 0
+        said = "%d lines of the log were left out: nobody took them in time"
+        return logging.LogRecord(__name__, logging.WARNING, __file__, 0, said, (count,), None)
+
+
 def configure_logging(level: str, file: Path | None = None, form: str = "json") -> None:
     """Send records of `level` and above to `file`, by default to stderr, in `form`: `json` or `text`.
     Libraries are heard from WARNING on. Raises OSError when `file` cannot be opened."""
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
     handler.setFormatter(TextLines() if form == "text" else JsonLines())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[Behind(handler)], force=True)
     set_level(level)
     # It logs a request that it cannot parse with a traceback that quotes it.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)

@@ -33,6 +33,7 @@ from router_extproc.exchange.effects import (
 )
 from router_extproc.exchange.notes import (
     Analysed,
+    AnsweredBefore,
     AnswerEnded,
     FirstPiece,
     Judged,
@@ -76,6 +77,7 @@ class Metrics:
         self._record: Mapping[type[Note], Callable[[Any], None]] = {
             Opened: _not_counted,
             Understood: _not_counted,
+            AnsweredBefore: _not_counted,
             Judged: _not_counted,
             Analysed: self._analysed,
             Routed: self._routed,

@@ -27,7 +27,15 @@ from router_extproc.exchange.effects import (
     Routed,
     ScreenAnswer,
 )
-from router_extproc.exchange.notes import Analysed, AnswerEnded, FirstPiece, Judged, NearestFound, Understood
+from router_extproc.exchange.notes import (
+    Analysed,
+    AnsweredBefore,
+    AnswerEnded,
+    FirstPiece,
+    Judged,
+    NearestFound,
+    Understood,
+)
 from router_extproc.telemetry.decision import (
     DecisionRecord,
     RecordCache,
@@ -77,15 +85,18 @@ class Decisions:
 
 def tell_trace(story: Story) -> None:
     """Log the whole trace of a request whose client may have it shown, at INFO; any other's at DEBUG."""
-    level = logging.INFO if story.opened.debug else logging.DEBUG
+    _tell(story, shown=story.opened.debug)
+
+
+def tell_kept_trace(story: Story) -> None:
+    """As `tell_trace`, and at INFO also the traces that are kept: the log is where they are sent."""
+    _tell(story, shown=story.opened.debug or story.opened.root.sampled)
+
+
+def _tell(story: Story, *, shown: bool) -> None:
+    level = logging.INFO if shown else logging.DEBUG
     if _traces.isEnabledFor(level):
         _traces.log(level, "trace", extra={FIELDS: trace_of(story)})
-
-
-def tell_sampled_trace(story: Story) -> None:
-    """Log the trace of `story`, at INFO, if it is one that is kept."""
-    if story.opened.root.sampled and _traces.isEnabledFor(logging.INFO):
-        _traces.info("trace", extra={FIELDS: trace_of(story)})
 
 
 def trace_of(story: Story) -> dict[str, Any]:
@@ -117,7 +128,8 @@ def record_of(story: Story) -> DecisionRecord:
     judged, routed = story.first(Judged), story.first(Routed)
     hit, answered, rejected = story.first(CacheHit), story.first(Answered), story.first(Rejected)
     outcome = judged.trace.outcome if judged else None
-    status = story.replied or (answered.status if answered else None)
+    before = story.first(AnsweredBefore)
+    status = story.replied or (answered.status if answered else before.status if before else None)
     return DecisionRecord(
         time=datetime.fromtimestamp(story.ended, UTC).isoformat(timespec="milliseconds"),
         request_id=opened.reference,

@@ -249,3 +249,31 @@ async def test_what_operators_see_changes_without_a_restart(
                 assert own.level == logging.DEBUG
     finally:
         own.setLevel(before)
+
+
+async def test_another_word_in_the_file_counts_and_the_old_one_does_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = tmp_path / "debug.token"
+    token.write_text("leaked")
+    token.chmod(0o600)
+    async with ScriptedUpstream(otherwise=lambda _: answered()) as upstream:
+        observability = {"decision_log": False, "debug_token_file": "debug.token"}
+        async with routed(tmp_path, document({"only": upstream.port}, observability=observability)) as router:
+
+            async def is_shown(word: str) -> bool:
+                caplog.clear()
+                with caplog.at_level(logging.INFO, LOGGER):
+                    url = f"{router.envoy.url}/v1/chat/completions"
+                    asked = question("Solve x^2 = 89 for me.")
+                    async with router.session.post(url, json=asked, headers={"x-router-debug": word}) as said:
+                        await said.read()
+                return any(each.name == TRACES for each in caplog.records)
+
+            async def fresh() -> bool:
+                return await is_shown("fresh")
+
+            assert await is_shown("leaked")
+            token.write_text("fresh")
+            await wait_until(fresh, "the new word to count", DEADLINE)
+            assert not await is_shown("leaked")

@@ -52,13 +52,14 @@ def generations(
     file: Path,
     compile: Callable[[Configuration], Awaitable[Snapshot]] = compiled,
     proxy: Proxy | None = None,
+    outdated: Callable[[], bool] = lambda: False,
 ) -> tuple[Generations, list[tuple[Outcome, int]]]:
     told: list[tuple[Outcome, int]] = []
 
     def tell(outcome: Outcome, now: Generation) -> None:
         told.append((outcome, now.number))
 
-    return Generations(Generation(1, load(file), PLAN), compile, tell, proxy), told
+    return Generations(Generation(1, load(file), PLAN), compile, tell, proxy, outdated), told
 
 
 async def test_a_changed_configuration_is_taken_over(file: Path) -> None:
@@ -121,6 +122,12 @@ async def test_where_traces_go_is_read_at_start_only(file: Path, more: str, name
     assert await held.reload() is Outcome.REFUSED
     assert held.problem is not None
     assert f"{named}: read at start only" in held.problem
+
+
+async def test_a_secret_that_changed_makes_a_new_generation_of_the_same_configuration(file: Path) -> None:
+    held, told = generations(file, outdated=lambda: True)
+    assert await held.reload() is Outcome.TAKEN
+    assert (held.current.plan, told) == (OTHER_PLAN, [(Outcome.TAKEN, 2)])
 
 
 async def test_the_same_configuration_again_is_no_new_generation(file: Path) -> None:

@@ -33,7 +33,7 @@ from router_extproc.exchange.events import (
     RequestTrailers,
     ResponseHeaders,
 )
-from router_extproc.exchange.notes import Opened
+from router_extproc.exchange.notes import AnsweredBefore, Opened
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.routing.analysis import Analysis
 from router_extproc.routing.compiled import Needs, Ruled
@@ -274,8 +274,9 @@ def test_a_message_out_of_order_ends_the_stream_cleanly(messages: list[Event]) -
 
 def test_envoy_may_answer_before_the_body_is_here() -> None:
     """A body that is too large or too slow: Envoy's own reply passes, and is nobody's mistake."""
-    *_, reply, note, close = play([chat_headers(), response_headers("413")]).effects
+    *_, reply, early, note, close = play([chat_headers(), response_headers("413")]).effects
     assert reply == Reply(Phase.RESPONSE_HEADERS)
+    assert early == AnsweredBefore(413)
     assert (note, close) == (Bypassed(Bypass.RESPONSE_ONLY), Close())
 
 

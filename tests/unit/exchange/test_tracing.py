@@ -52,6 +52,24 @@ def test_state_and_baggage_are_not_touched(plan: Snapshot) -> None:
     assert not {"tracestate", "baggage"} & {*dict(edits.set), *edits.remove}
 
 
+@pytest.mark.parametrize(
+    ("plan", "parents", "removed"),
+    [
+        (ON, (), True),
+        (ON, ("nonsense",), True),
+        (ON, (CALLER[1],), False),
+        (PLAN, (), False),
+    ],
+)
+def test_the_state_of_a_trace_that_does_not_go_on_is_removed(
+    plan: Snapshot, parents: tuple[str, ...], removed: bool
+) -> None:
+    fields = [("traceparent", each) for each in parents]
+    first, *_ = play([chat_headers(*fields, ("tracestate", "v=1"))], plan=plan).effects
+    assert isinstance(first, Reply)
+    assert ("tracestate" in first.edits.remove) is removed
+
+
 def test_the_caller_s_choice_stands_and_a_share_of_new_traces_is_kept() -> None:
     half = replace(ON, tracing=Tracing(sends=True, ratio=0.5))
     assert not opened(ON, ("traceparent", f"00-{TRACE}-{SPAN}-00")).root.sampled

@@ -1,11 +1,20 @@
 import json
 import logging
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
-from router_extproc.telemetry.log import FIELDS, LOGGER, JsonLines, TextLines, configure_logging, set_level
+from router_extproc.telemetry.log import (
+    FIELDS,
+    LOGGER,
+    Behind,
+    JsonLines,
+    TextLines,
+    configure_logging,
+    set_level,
+)
 
 
 def a_record(message: str, **fields: object) -> logging.LogRecord:
@@ -68,3 +77,43 @@ def test_the_form_and_the_level_are_as_configured_and_the_level_can_change(
     [line] = file.read_text().splitlines()
     assert line.startswith(begins)
     assert "heard" in line
+
+
+class Stuck(logging.Handler):
+    """Takes nothing until `free`: a pipe that nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = threading.Event()
+        self.asked = threading.Event()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.asked.set()
+        assert self.free.wait(10)
+        self.lines.append(record.getMessage())
+
+
+def test_whoever_logs_does_not_wait_for_a_reader_that_is_stuck() -> None:
+    inner = Stuck()
+    handler = Behind(inner, most=3)
+    handler.handle(a_record("first"))
+    assert inner.asked.wait(10)
+    for number in range(10):
+        handler.handle(a_record(f"more {number}"))
+    assert inner.lines == []
+    inner.free.set()
+    handler.close()
+    gap = "7 lines of the log were left out: nobody took them in time"
+    assert inner.lines == ["first", gap, "more 0", "more 1", "more 2"]
+
+
+def test_the_end_does_not_wait_for_a_reader_that_is_stuck() -> None:
+    inner = Stuck()
+    handler = Behind(inner, most=1, drain_seconds=0.05)
+    handler.handle(a_record("first"))
+    assert inner.asked.wait(10)
+    handler.handle(a_record("second"))
+    handler.close()
+    assert inner.lines == []
+    inner.free.set()

@@ -27,7 +27,7 @@ from router_extproc.telemetry.record import (
     Decisions,
     as_json,
     record_of,
-    tell_sampled_trace,
+    tell_kept_trace,
     tell_trace,
 )
 from router_extproc.telemetry.spans import Name, spans_of
@@ -128,12 +128,32 @@ async def test_a_decision_is_one_line_that_json_can_read(caplog: pytest.LogCaptu
     assert json.loads(line)["message"] == "decision"
 
 
+async def test_an_answer_before_the_request_was_read_has_its_status() -> None:
+    found = record(await Scene().told(chat_headers(), response_headers("413")))
+    assert (found["status"], found["answered_by"], found["rejected"]) == (413, None, None)
+
+
+async def test_a_request_that_would_get_around_the_guards_is_on_record() -> None:
+    plan = replace(PLAN, screening=ScreeningPolicy(GuardPolicy(Strictness(True, 0.5))))
+    found = record(await Scene(plan).told(chat_headers(("content-encoding", "gzip"))))
+    assert (found["answered_by"], found["rejected"]) == ("router", "unreadable")
+
+
+async def test_at_debug_also_traces_that_are_not_kept_go_into_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    plan = replace(PLAN, tracing=Tracing(sends=True, ratio=0.0))
+    with caplog.at_level(logging.DEBUG, TRACES):
+        await Scene(plan, tellers=[tell_kept_trace]).told(*WHOLE)
+    assert len(caplog.records) == 1
+
+
 async def test_sampled_traces_alone_go_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     for ratio, lines in ((0.0, 0), (1.0, 1)):
         caplog.clear()
         plan = replace(PLAN, tracing=Tracing(sends=True, ratio=ratio))
         with caplog.at_level(logging.INFO, TRACES):
-            await Scene(plan, tellers=[tell_sampled_trace]).told(*WHOLE)
+            await Scene(plan, tellers=[tell_kept_trace]).told(*WHOLE)
         assert len(caplog.records) == lines
 
 
