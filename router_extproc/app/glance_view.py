@@ -283,6 +283,8 @@ def _answered(by: str | None, model: str | None) -> Text:
             return _cell("cache", GOOD)
         case "router":
             return _cell("router (refused)", NOTABLE)
+        case "other":
+            return _cell("other ways", QUIET)
         case _:
             return _cell("nobody", QUIET)
 

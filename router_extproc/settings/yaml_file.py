@@ -63,7 +63,7 @@ def parse_yaml(path: Path, text: bytes) -> dict[str, Any]:
         raise ConfigError(f"{path}: has more than {MAX_BYTES} bytes; a configuration has at most that many")
     try:
         raw = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid YAML: {_yaml_problem(error)}") from error
     if not _moderate(raw):
         raise ConfigError(

@@ -204,3 +204,7 @@ def test_a_document_that_grows_without_bound_is_refused(tmp_path: Path, text: st
 
 def test_an_alias_that_goes_round_is_refused(tmp_path: Path) -> None:
     assert check(tmp_path, "a: &a [*a]").startswith("is not valid YAML: line 1: ")
+
+
+def test_a_date_that_is_none_is_an_error_of_the_file(tmp_path: Path) -> None:
+    assert check(tmp_path, "a: 2026-13-45").startswith("is not valid YAML: ")
