@@ -258,8 +258,11 @@ async def test_another_word_in_the_file_counts_and_the_old_one_does_not(
     token.write_text("leaked")
     token.chmod(0o600)
     async with ScriptedUpstream(otherwise=lambda _: answered()) as upstream:
-        observability = {"decision_log": False, "debug_token_file": "debug.token"}
+        observability = {"debug_token_file": "debug.token"}
         async with routed(tmp_path, document({"only": upstream.port}, observability=observability)) as router:
+
+            async def recorded() -> bool:
+                return any(each.name == DECISIONS for each in caplog.records)
 
             async def is_shown(word: str) -> bool:
                 caplog.clear()
@@ -268,6 +271,8 @@ async def test_another_word_in_the_file_counts_and_the_old_one_does_not(
                     asked = question("Solve x^2 = 89 for me.")
                     async with router.session.post(url, json=asked, headers={"x-router-debug": word}) as said:
                         await said.read()
+                    # Both are told when the stream is over, the record first, the trace at once after it.
+                    await wait_until(recorded, "the record of the decision", DEADLINE)
                 return any(each.name == TRACES for each in caplog.records)
 
             async def fresh() -> bool:
