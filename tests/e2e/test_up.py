@@ -1,5 +1,6 @@
 """The whole stack as a newcomer starts it: one command, real Envoy, Milvus Lite, the simulated pool."""
 
+import contextlib
 import json
 import os
 import signal
@@ -214,9 +215,16 @@ async def test_the_page_is_announced_and_ends_with_a_router_that_is_killed(tmp_p
         [folder] = [word.removeprefix("--folder=") for word in command if word.startswith("--folder=")]
         assert Path(folder).is_dir()
         router = int(Path(f"/proc/{page}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        others = Path(f"/proc/{router}/task/{router}/children").read_text().split()
         os.kill(router, signal.SIGKILL)
         await wait_until(lambda: with_words(*words) == [], "the page's end", 30)
         assert not Path(folder).exists()
+        # Envoy and the simulator do not know whose they were, and have no one left to end them.
+        for child in others:
+            with contextlib.suppress(ProcessLookupError):  # the page is one of them
+                os.kill(int(child), signal.SIGTERM)
+        running = [Path(f"/proc/{child}") for child in others]
+        await wait_until(lambda: not any(each.exists() for each in running), "the others' end", 30)
 
 
 async def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
