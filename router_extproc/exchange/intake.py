@@ -26,7 +26,7 @@ from router_extproc.exchange.effects import (
 from router_extproc.exchange.events import RequestBody, RequestHeaders, RequestTrailers, ResponseHeaders
 from router_extproc.exchange.facts import others_of, question_of
 from router_extproc.exchange.guarding import closed_to, unscreened
-from router_extproc.exchange.notes import AnsweredBefore, Opened, Understood
+from router_extproc.exchange.notes import AnsweredBefore, Understood
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.exchange.stages import (
     Asked,
@@ -69,12 +69,15 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
     named = model_asked_for(event.headers)
     if named is not None:
         return list_models(named, plan, at)
-    headers = event.headers
+    headers, reason = event.headers, not_ours(event)
+    refused = None if reason is None else closed_to(plan.screening, reason)
+    if reason is not None and refused is None:
+        return _pass_by(headers, reason)
     trace = traced(stage.ident, headers, plan.tracing)
     note = opened(stage.ident, trace, plan.generation, at)
-    reason = not_ours(event)
-    if reason is not None:
-        return _unread(headers, reason, plan, note)
+    if refused is not None:
+        done, effects = _unread(refused)
+        return done, (note, *effects)
     if event.end_of_stream:
         done, effects = reject(Rejection.INVALID_JSON, "The request has no body; send a JSON object.", None)
         return done, (note, *effects)
@@ -131,18 +134,12 @@ def not_ours(event: RequestHeaders) -> Bypass | None:
     return None if event.buffered else Bypass.BODY_MODE
 
 
-def _unread(headers: Headers, reason: Bypass, plan: Snapshot, note: Opened) -> Step:
-    """None of the router's business, unless there are guards that the request would get around: who tries is
-    on record."""
-    match closed_to(plan.screening, reason):
-        case Rejection.UNREADABLE:
-            message = "Requests to this address are read by guards: send plain, uncompressed JSON."
-            done, effects = reject(Rejection.UNREADABLE, message, None)
-            return done, (note, *effects)
-        case Rejection.UNSCREENED:
-            return Done(), (note, unscreened(), Rejected(Rejection.UNSCREENED))
-        case _:
-            return _pass_by(headers, reason)
+def _unread(refused: Rejection) -> Step:
+    """What would get around the guards."""
+    if refused is Rejection.UNSCREENED:
+        return Done(), (unscreened(), Rejected(refused))
+    message = "Requests to this address are read by guards: send plain, uncompressed JSON."
+    return reject(refused, message, None)
 
 
 def on_response_first(stage: Start | AwaitBody, event: ResponseHeaders, plan: Snapshot, at: float) -> Step:
