@@ -44,7 +44,7 @@ bench: $(VENV)/dev.stamp ## measure Envoy, the router, the cache and the judgeme
 	@$(RUN) models build
 	$(BIN)/python -m bench $(ARGS)
 
-soak: $(VENV)/dev.stamp ## ten minutes of load: does memory stay in its bounds?
+soak: $(VENV)/dev.stamp ## ten minutes of load with faults; an hour: make soak ARGS="--seconds 3600"
 	@$(RUN) models build
 	$(BIN)/python -m bench.soak $(ARGS)
 

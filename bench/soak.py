@@ -1,190 +1,250 @@
-"""`python -m bench.soak`: the whole stack under load for minutes, and whether its memory stays in its bounds.
+"""`python -m bench.soak`: mixed load with faults for minutes or an hour: does the router stay as it was?
 
-Most questions are new, of lengths from a line to several kilobytes, so that the cache is always full and
-always giving up entries; the rest are asked again. Fails when a bound of the cache is broken, when a request
-fails, or when the router's memory still grows once the cache is full.
+Clients ask, ask again, attack, send nonsense and leave at every moment (`soak_load`); one model fails in
+five ways and its server is killed twice a minute; a Milvus server is paused now and then. Fails when an
+outcome is wrong, a bound of the cache is broken, or memory or descriptors of the router's process grow.
 """
 
 import argparse
 import asyncio
 import json
 import os
-import random
+import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from typing import Final
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 
-from bench.load import Connection, Response, post
-from bench.stack import Ports, running
+from bench.soak_load import Client, Tally
+from bench.soak_stack import MAX_BYTES, MAX_ENTRIES, Stack, paused, running
 from router_extproc.base.errors import OperatorError
 
-MAX_ENTRIES = 1_500
-MAX_BYTES = 8 * 1024 * 1024
-MAX_GROWTH = 64 * 1024 * 1024
-"""Between the medians of the run's second and last quarter: allocators and Milvus Lite breathe."""
+CLIENTS: Final = 8
+MAX_SLOPE: Final = 1_000_000
+"""Bytes of resident memory in 10,000 requests, after the warm-up."""
 
-CONCURRENCY = 4
-ANSWER_SECONDS = 30.0
-WORDS = (
-    "energy water forest river engine signal market garden bridge winter copper violin letter planet".split()
-)
+MAX_MORE_DESCRIPTORS: Final = 8
+WARM_UP: Final = 0.25
+"""Share of the run that is not judged: the cache fills, allocators find their size."""
+
+FAULT_SECONDS: Final = 30.0
+PAUSE_SECONDS: Final = 3.0
+SETTLE_SECONDS: Final = 20.0
+POINTS: Final = 300
+"""Samples that the slope is computed from at most; its cost is their square."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Bytes, and what the router's gauges said, at `at` seconds of the run."""
+    """What `/proc` and `/metrics` say of the router after `requests`: bytes, counts; `lags` has, by upper
+    bound in seconds, how often the event loop was at most that late since its start."""
 
-    at: float
+    requests: int
     resident: int
+    descriptors: int
     entries: int
     held: int
+    streams: int
+    lags: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
+    """`samples` are in the order of time; the last is of the time after the load."""
+
     seconds: float
-    requests: int
-    hits: int
-    samples: list[Sample]
+    tally: Tally
+    restarts: int
+    pauses: int
+    samples: Sequence[Sample]
+
+    @property
+    def judged(self) -> Sequence[Sample]:
+        """The samples under load after the warm-up."""
+        return self.samples[int(len(self.samples) * WARM_UP) : -1] or self.samples[-1:]
 
     def problems(self) -> list[str]:
         """What went wrong, one line each."""
-        found = []
-        most_entries = max(sample.entries for sample in self.samples)
-        most_held = max(sample.held for sample in self.samples)
-        if most_entries > MAX_ENTRIES:
-            found.append(f"{most_entries} entries in memory, more than {MAX_ENTRIES}")
-        if most_held > MAX_BYTES:
-            found.append(f"{most_held} bytes of entries in memory, more than {MAX_BYTES}")
-        if self.growth > MAX_GROWTH:
-            found.append(f"resident memory grew by {self.growth} bytes while the cache was full")
+        found = [f"{count} of {outcome}" for outcome, count in self.tally.unexpected().items()]
+        if (entries := max(each.entries for each in self.samples)) > MAX_ENTRIES:
+            found.append(f"{entries} entries in memory, more than {MAX_ENTRIES}")
+        if (held := max(each.held for each in self.samples)) > MAX_BYTES:
+            found.append(f"{held} bytes of entries in memory, more than {MAX_BYTES}")
+        if (slope := self.slope) > MAX_SLOPE:
+            found.append(f"resident memory grows by {slope:.0f} bytes in 10,000 requests")
+        if (more := self.more_descriptors) > MAX_MORE_DESCRIPTORS:
+            found.append(f"{more} more descriptors are open than after the warm-up")
+        if left := self.samples[-1].streams:
+            found.append(f"{left} streams are open {SETTLE_SECONDS:.0f} s after the load")
         return found
 
     @property
-    def growth(self) -> int:
-        quarter = max(1, len(self.samples) // 4)
-        early = [sample.resident for sample in self.samples[quarter : 2 * quarter]]
-        late = [sample.resident for sample in self.samples[-quarter:]]
-        return int(statistics.median(late) - statistics.median(early or late))
+    def slope(self) -> float:
+        """Bytes in 10,000 requests: the median of the slopes between all pairs of samples (Theil 1950,
+        Sen 1968), which a few outliers do not move."""
+        judged = self.judged[:: max(1, len(self.judged) // POINTS)]
+        slopes = [
+            (later.resident - earlier.resident) / (later.requests - earlier.requests) * 10_000
+            for earlier, later in combinations(judged, 2)
+            if later.requests > earlier.requests
+        ]
+        return statistics.median(slopes) if slopes else 0.0
+
+    @property
+    def more_descriptors(self) -> int:
+        """Between the medians of the first and the last third of the judged samples."""
+        third = max(1, len(self.judged) // 3)
+        first, last = (
+            statistics.median(each.descriptors for each in part)
+            for part in (self.judged[:third], self.judged[-third:])
+        )
+        return int(last - first)
+
+    def late(self, seconds: float) -> float:
+        """The share of the event loop's turns, of those judged, that were more than `seconds` late."""
+        first, last = dict(self.judged[0].lags), dict(self.samples[-1].lags)
+        turns = last[float("inf")] - first[float("inf")]
+        return 1.0 - (last[seconds] - first[seconds]) / turns if turns else 0.0
 
     def as_json(self) -> dict[str, object]:
         return {
             "seconds": round(self.seconds, 1),
-            "requests": self.requests,
-            "hits": self.hits,
-            "most_entries": max(sample.entries for sample in self.samples),
-            "max_entries": MAX_ENTRIES,
-            "most_bytes": max(sample.held for sample in self.samples),
-            "max_bytes": MAX_BYTES,
-            "resident_first_mib": self.samples[0].resident >> 20,
-            "resident_last_mib": self.samples[-1].resident >> 20,
-            "growth_mib": round(self.growth / 2**20, 1),
+            "requests": self.tally.requests,
+            "hits": self.tally.hits,
+            "servers_killed": self.restarts,
+            "milvus_paused": self.pauses,
+            "outcomes": {
+                f"{kind}: {outcome}": count for (kind, outcome), count in sorted(self.tally.outcomes.items())
+            },
+            "most_entries": max(each.entries for each in self.samples),
+            "most_bytes": max(each.held for each in self.samples),
+            "resident_mib": [each.resident >> 20 for each in (self.judged[0], self.samples[-1])],
+            "slope_bytes_per_10000": round(self.slope),
+            "descriptors": [each.descriptors for each in (self.judged[0], self.samples[-1])],
+            "unscreened": sum(
+                count for (_, outcome), count in self.tally.outcomes.items() if outcome == "unscreened"
+            ),
+            "loop_later_than_10_ms": round(self.late(0.01), 6),
+            "loop_later_than_50_ms": round(self.late(0.05), 6),
+            "loop_later_than_250_ms": round(self.late(0.25), 6),
             "problems": self.problems(),
         }
 
 
-def questions(seed: int) -> Callable[[], bytes]:
-    """Requests: four of five are new."""
-    chance = random.Random(seed)
-    asked: list[bytes] = []
-
-    def next_request() -> bytes:
-        if asked and chance.random() < 0.2:
-            return chance.choice(asked)
-        length = chance.choices((8, 20, 60, 150, 1500), (8, 6, 3, 2, 1))[0]
-        words = " ".join(chance.choice(WORDS) for _ in range(length))
-        text = f"Question {chance.getrandbits(48)}: what joins {words}?"
-        body = {"model": "auto", "messages": [{"role": "user", "content": text}], "temperature": 0.7}
-        request = post(json.dumps(body).encode())
-        asked.append(request)
-        del asked[:-200]
-        return request
-
-    return next_request
-
-
-async def soak(ports: Ports, seconds: float) -> Report:
-    """Load and samples until the time is over. Raises RuntimeError when a request fails."""
-    loop = asyncio.get_running_loop()
+async def soak(stack: Stack, seconds: float, rate: float | None) -> Report:
+    """Load, faults and samples until the time is over. `rate` is the most requests in a second."""
     began = time.monotonic()
-    next_request = questions(1)
-    counts = {"requests": 0, "hits": 0}
-    samples: list[Sample] = []
+    tally, samples = Tally(), list[Sample]()
+    restarts = pauses = 0
 
-    async def worker() -> None:
-        _, connection = await loop.create_connection(Connection, "127.0.0.1", ports.router)
-        try:
-            while time.monotonic() - began < seconds:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    response: Response = await connection.send(next_request())
-                if response.status != 200:
-                    raise RuntimeError(f"a request failed: {response.head[:200]!r}")
-                counts["requests"] += 1
-                counts["hits"] += b"x-vsr-cache-hit: true" in response.head
-        finally:
-            connection.close()
+    def left() -> float:
+        return seconds - (time.monotonic() - began)
+
+    async def work(seed: int, session: aiohttp.ClientSession) -> None:
+        client, due = Client(stack.envoy, session, tally, seed), time.monotonic()
+        while left() > 0:
+            await client.once()
+            if rate is not None:
+                due = max(due + CLIENTS / rate, time.monotonic() - 1.0)
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+
+    async def fail() -> None:
+        nonlocal restarts, pauses
+        while left() > FAULT_SECONDS:
+            await asyncio.sleep(FAULT_SECONDS)
+            await stack.restart_failing()
+            restarts += 1
+            if stack.milvus is not None:
+                with paused(stack.milvus):
+                    await asyncio.sleep(PAUSE_SECONDS)
+                pauses += 1
 
     async def watch() -> None:
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-            while (at := time.monotonic() - began) < seconds:
-                samples.append(await sample(session, ports, at))
-                sys.stderr.write(
-                    f"  {at:5.0f} of {seconds:.0f} s  {counts['requests']} requests  {counts['hits']} hits  "
-                    f"{samples[-1].entries} entries  {samples[-1].resident >> 20} MiB\n"
-                )
-                await asyncio.sleep(min(5.0, max(0.1, seconds / 40)))
+        while left() > 0:
+            samples.append(await sample(stack, tally.requests))
+            _say(seconds - left(), seconds, tally, samples[-1])
+            await asyncio.sleep(min(5.0, max(0.2, seconds / 100)))
 
-    async with asyncio.TaskGroup() as group:
+    connector = aiohttp.TCPConnector(limit=2 * CLIENTS)
+    async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as group:
         group.create_task(watch())
-        for _ in range(CONCURRENCY):
-            group.create_task(worker())
-    return Report(time.monotonic() - began, counts["requests"], counts["hits"], samples)
+        group.create_task(fail())
+        for seed in range(CLIENTS):
+            group.create_task(work(seed, session))
+    samples.append(await settled(stack, tally.requests))
+    return Report(time.monotonic() - began, tally, restarts, pauses, samples)
 
 
-async def sample(session: aiohttp.ClientSession, ports: Ports, at: float) -> Sample:
-    """What `/proc` and `/metrics` say of the router now."""
-    pages = _resident_pages(ports.router_pid)
-    async with session.get(f"http://127.0.0.1:{ports.metrics}/metrics") as response:
-        lines = (await response.text()).splitlines()
-    gauges = {line.rpartition(" ")[0]: line.rpartition(" ")[2] for line in lines}
+async def settled(stack: Stack, requests: int) -> Sample:
+    """The router when no stream is open any more, or as it is after `SETTLE_SECONDS`."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        now = await sample(stack, requests)
+        if not now.streams or time.monotonic() > until:
+            return now
+        await asyncio.sleep(0.2)
+
+
+async def sample(stack: Stack, requests: int) -> Sample:
+    timeout = aiohttp.ClientTimeout(total=10)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(f"http://127.0.0.1:{stack.metrics}/metrics") as response,
+    ):
+        families = {each.name: each for each in text_string_to_metric_families(await response.text())}
+    memory = {"backend": "memory"}
+    entries = [each for each in families["llm_cache_entries_total"].samples if each.labels == memory]
+    process = Path(f"/proc/{stack.router.process.pid}")
+    # proc(5), statm: the second field.
+    pages = int((process / "statm").read_text().split()[1])
+    lags = families["router_event_loop_lag_seconds"].samples
     return Sample(
-        at,
+        requests,
         pages * os.sysconf("SC_PAGE_SIZE"),
-        int(float(gauges['llm_cache_entries_total{backend="memory"}'])),
-        int(float(gauges["router_cache_bytes"])),
+        len(os.listdir(process / "fd")),
+        int(sum(each.value for each in entries)),
+        int(families["router_cache_bytes"].samples[0].value),
+        int(families["router_streams"].samples[0].value),
+        tuple((float(each.labels["le"]), each.value) for each in lags if each.name.endswith("_bucket")),
     )
 
 
-def _resident_pages(pid: int) -> int:
-    """proc(5), statm: the second field."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+def _say(at: float, seconds: float, tally: Tally, now: Sample) -> None:
+    wrong = "  ".join(f"WRONG {count} of {outcome}" for outcome, count in tally.unexpected().items())
+    sys.stderr.write(
+        f"  {at:5.0f} of {seconds:.0f} s  {tally.requests} requests  {tally.hits} hits  "
+        f"{now.entries} entries  {now.resident >> 20} MiB  {now.descriptors} descriptors  {wrong}\n"
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument(
         "--backend",
-        choices=("memory", "hybrid"),
+        choices=("memory", "hybrid", "milvus"),
         default="memory",
-        help="hybrid is memory before Milvus Lite, which keeps deleted rows for a while (default: memory)",
+        help="hybrid is memory before Milvus Lite, milvus a server of this machine (default: memory)",
     )
     parser.add_argument("--seconds", type=float, default=600.0, help="how long (default: 600)")
+    parser.add_argument("--rate", type=float, help="requests in a second, at most (default: no limit)")
     options = parser.parse_args()
 
     async def run() -> Report:
         with tempfile.TemporaryDirectory(prefix="router-extproc-soak-") as folder:
-            cache = {"max_entries": MAX_ENTRIES, "max_bytes": MAX_BYTES, "backend_type": options.backend}
-            if options.backend == "memory":
-                cache["backend_config_path"] = None
-            async with running(Path(folder), cache) as ports:
-                return await soak(ports, options.seconds)
+            async with running(Path(folder), options.backend) as stack:
+                return await soak(stack, options.seconds, options.rate)
 
+    # Ended by a signal, it still ends what it started; a shell starts background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         report = asyncio.run(run())
     except OperatorError as error:

@@ -121,7 +121,7 @@ def _configuration(
     for endpoint in document["vllm_endpoints"]:
         endpoint["port"] = upstream
     # On a noisy machine a slow analysis must be measured, not turned into a route without one.
-    document["encoder"] = {"timeout_ms": 3000}
+    document["encoder"] = {"timeout_ms": 1500}
     document["semantic_cache"] |= {"coalesce_timeout_ms": 500, **cache}
     document["admin"]["token_file"] = "admin-token"
     milvus = yaml.safe_load((ROOT / "config" / "cache" / "milvus.yaml").read_text())
