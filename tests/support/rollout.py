@@ -18,6 +18,7 @@ from router_extproc.app.mind import Mind
 from router_extproc.app.serve import serve_until
 from router_extproc.app.stopping import Stop
 from router_extproc.envoyconf.render import render_envoy
+from router_extproc.envoyconf.topology import HostPort
 from tests.support.envoy import EnvoyProcess
 from tests.support.processes import wait_until
 
@@ -86,6 +87,8 @@ async def fleet(documents: Sequence[dict[str, Any]], folder: Path, mind: Mind) -
         configuration = load(path)
         replicas.append(Replica(configuration, mind.prepared(configuration)))
     first, *others = (processes_of(each.configuration)[0] for each in replicas)
+    if not others and isinstance(first, HostPort):
+        first = HostPort("localhost", first.port)  # behind a name there may be several
     topology = replace(topology_of(replicas[0].configuration), ext_proc=first, more_ext_proc=tuple(others))
     for replica in replicas:
         replica.start()
