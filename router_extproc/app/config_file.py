@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from router_extproc.app.configuration import Configuration, load
+from router_extproc.app.configuration import Configuration
 from router_extproc.app.reload import Generations, check_reloadable
 from router_extproc.base.errors import ConfigError, OperatorError
 from router_extproc.server.api.config import ConfigState, ConfigVerdict
@@ -80,8 +80,8 @@ class LiveConfig:
             return await self.state()
 
     async def _read(self, content: str) -> Configuration:
-        path = self._generations.current.configuration.path
-        return await asyncio.to_thread(load, path, content.encode("utf-8", "surrogatepass"))
+        now = self._generations.current.configuration
+        return await asyncio.to_thread(now.reread, content.encode("utf-8", "surrogatepass"))
 
 
 def masked(value: Any, key: str = "") -> Any:

@@ -17,11 +17,13 @@ from router_extproc.envoyconf.topology import (
     KeyFromEnvironment,
     KeyFromFile,
     Topology,
+    UnixPath,
     Upstream,
 )
 from router_extproc.envoyconf.topology import Model as EnvoyModel
 from router_extproc.envoyconf.topology import Tls as EnvoyTls
 from router_extproc.settings.check_milvus import check_milvus
+from router_extproc.settings.check_pool import with_workers
 from router_extproc.settings.compile import scope_of
 from router_extproc.settings.load import load as settings_of
 from router_extproc.settings.load import load_milvus
@@ -56,17 +58,35 @@ class Configuration:
     milvus_path: Path | None
     tools: bytes = b""
     warnings: tuple[Notice, ...] = field(default=(), compare=False)
+    workers: int | None = None
+    """`--workers`, which counts over `workers` of the file; `settings` have what counts."""
+
+    def reread(self, text: bytes | None = None) -> "Configuration":
+        """The same file as it is now, with the same `--workers`; with `text`, as if that stood in it. Raises
+        ConfigError."""
+        return load(self.path, text, self.workers)
 
 
-def load(path: Path, text: bytes | None = None) -> Configuration:
-    """Read and check `path` and the files it names; with `text`, as if that stood in `path`. Raises
-    ConfigError."""
+def load(path: Path, text: bytes | None = None, workers: int | None = None) -> Configuration:
+    """Read and check `path` and the files it names; with `text`, as if that stood in `path`. `workers` count
+    over those of the file. Raises ConfigError."""
     settings, warnings = settings_of(path, text)
-    cache, tools = settings.semantic_cache, tools_of(path, settings)
+    if workers is not None:
+        settings = with_workers(path, settings, workers)
+    milvus, milvus_path = _milvus_of(path, settings)
+    tools = tools_of(path, settings)
+    configuration = Configuration(path, settings, milvus, milvus_path, tools, warnings, workers)
+    check_shareable(configuration)
+    return configuration
+
+
+def _milvus_of(path: Path, settings: Settings) -> tuple[MilvusSettings | None, Path | None]:
+    """With the file that it stands in. Raises ConfigError."""
+    cache = settings.semantic_cache
     if cache.enabled and cache.milvus is not None:
-        return Configuration(path, settings, cache.milvus, path, tools, warnings)
+        return cache.milvus, path
     if not cache.enabled or cache.backend_config_path is None:
-        return Configuration(path, settings, None, None, tools, warnings)
+        return None, None
     milvus_path = path.parent / cache.backend_config_path
     milvus = load_milvus(milvus_path)
     check_milvus(milvus_path, milvus)
@@ -75,7 +95,19 @@ def load(path: Path, text: bytes | None = None) -> Configuration:
             f"{path}: semantic_cache.backend_type: `milvus` finds neighbours in a Milvus server, and "
             f"{milvus_path} names an embedded folder; use `hybrid`, or give connection.host"
         )
-    return Configuration(path, settings, milvus, milvus_path, tools, warnings)
+    return milvus, milvus_path
+
+
+def check_shareable(configuration: Configuration) -> None:
+    """Raises ConfigError where several workers cannot use what the configuration gives them."""
+    milvus, workers = configuration.milvus, configuration.settings.workers
+    if workers > 1 and milvus is not None and milvus.connection.path is not None:
+        raise ConfigError(
+            f"{configuration.path}: workers: {workers} processes cannot share the embedded folder of Milvus "
+            f"Lite, which {configuration.milvus_path} names as connection.path and which belongs to one "
+            "process; give connection.host of a Milvus server, or semantic_cache.backend_type memory (a "
+            "cache for each worker), or workers: 1"
+        )
 
 
 def tools_file(path: Path, settings: Settings) -> Path | None:
@@ -116,14 +148,35 @@ def topology_of(configuration: Configuration) -> Topology:
         )
         for name, model in settings.models.items()
     }
+    ext_proc, *more = processes_of(configuration)
     return Topology(
         listener=_host_port(settings.listeners.envoy),
-        ext_proc=_host_port(settings.listeners.ext_proc),
+        ext_proc=ext_proc,
+        more_ext_proc=tuple(more),
         models=models,
         default_model=settings.default_model,
         max_body_bytes=settings.limits.max_body_bytes,
         tenant_header=scope.name if isinstance(scope, TrustedHeader) else None,
     )
+
+
+def processes_of(configuration: Configuration) -> tuple[HostPort | UnixPath, ...]:
+    """Where each worker takes Envoy's streams, the first at the address that is written."""
+    settings = configuration.settings
+    at = settings.listeners.ext_proc
+    if at.path is None:
+        return tuple(HostPort(at.address, at.port + number) for number in range(settings.workers))
+    path = _absolute(at.path, configuration.path.parent)
+    return tuple(UnixPath(path if not number else f"{path}.{number}") for number in range(settings.workers))
+
+
+def listened(at: HostPort | UnixPath) -> str:
+    """As the router's listener is told."""
+    match at:
+        case UnixPath(path):
+            return f"unix:{path}"
+        case HostPort(host, port):
+            return place(Address(address=host, port=port))
 
 
 def require_secrets(configuration: Configuration) -> None:
@@ -328,9 +381,12 @@ def _target(milvus: MilvusSettings, path: Path, place: str) -> Server | Embedded
 
 
 def listening(configuration: Configuration) -> dict[str, tuple[str, int]]:
-    """Every address that the router itself opens, by its key in the configuration."""
-    listeners = configuration.settings.listeners
-    return {
-        f"listeners.{name}": (getattr(listeners, name).address, getattr(listeners, name).port)
-        for name in ("ext_proc", "api", "metrics")
-    }
+    """Every port that the router itself opens, by its key in the configuration. Whether a Unix socket is
+    free, its listener finds out."""
+    listeners, found = configuration.settings.listeners, dict[str, tuple[str, int]]()
+    for number, at in enumerate(processes_of(configuration)):
+        if isinstance(at, HostPort):
+            found[f"listeners.ext_proc{f' of worker {number}' if number else ''}"] = (at.host, at.port)
+    for name in ("api", "metrics"):
+        found[f"listeners.{name}"] = (getattr(listeners, name).address, getattr(listeners, name).port)
+    return found

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from router_extproc.app.configuration import Configuration, load
+from router_extproc.app.configuration import Configuration
 from router_extproc.base.errors import ConfigError, OperatorError
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.server.driver import log_bug
@@ -25,7 +25,7 @@ POLL_SECONDS: Final = 1.0
 """Between two looks at the files. Polling sees what notifications miss: a mounted ConfigMap is replaced by
 renaming a folder that a link two levels up points to."""
 
-AT_START: Final = ("listeners", "encoder", "limits", "admin", "page", "simulator")
+AT_START: Final = ("listeners", "encoder", "limits", "workers", "shutdown", "admin", "page", "simulator")
 CACHE_AT_START: Final = (
     "enabled",
     "backend_type",
@@ -138,7 +138,7 @@ class Generations:
 
     async def _take_over(self) -> Outcome:
         before = self._current
-        configuration = await asyncio.to_thread(load, before.configuration.path)
+        configuration = await asyncio.to_thread(before.configuration.reread)
         if configuration == before.configuration and not await asyncio.to_thread(self._outdated):
             return Outcome.UNCHANGED
         check_reloadable(before.configuration, configuration)

@@ -6,15 +6,19 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from aiohttp.web import RouteDef
 
 from router_extproc.app.caching import Cache, open_cache
 from router_extproc.app.changes import Changes, prices_of
 from router_extproc.app.config_file import LiveConfig
 from router_extproc.app.configuration import (
     Configuration,
-    place,
+    listened,
+    processes_of,
     reachable,
     tenant_key,
     tools_file,
@@ -46,7 +50,14 @@ from router_extproc.server.api.table import complete
 from router_extproc.server.api.vectors import vector_routes
 from router_extproc.server.driver import Ports, log_bug
 from router_extproc.server.flights import Flights
-from router_extproc.server.http import probe, serve_api, serve_metrics
+from router_extproc.server.http import (
+    Exposition,
+    metrics_route,
+    probe,
+    serve_api,
+    serve_metrics,
+    serve_socket,
+)
 from router_extproc.server.lag import watch_lag
 from router_extproc.server.listener import Listener
 from router_extproc.server.pool import Pool
@@ -61,7 +72,9 @@ from router_extproc.telemetry.window import Window
 log = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 1.0
-GRACE_SECONDS: Final = 10.0
+ASKED_SECONDS: Final = 5.0
+"""An Envoy before several routers asks each of them how it is every second; one that did within this knows
+the router."""
 
 
 class SystemClock:
@@ -85,14 +98,25 @@ class HeadFailures:
             log_bug(f"the head {head}", error)
 
 
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One of several processes that serve together, by its number, from 0. Its API and its metrics are on the
+    Unix socket `socket`, for the parent alone."""
+
+    number: int
+    socket: Path
+
+
 @asynccontextmanager
 async def running(
     configuration: Configuration,
     mind: Mind,
     proxy: Proxy | None = None,
+    worker: Worker | None = None,
 ) -> AsyncIterator[Listener]:
-    """The router, serving. Leaving the context drains and stops everything. `proxy` follows changes of the
-    configuration. Raises OperatorError."""
+    """The router, serving. Leaving the context stops everything: the listener first, so that health and
+    metrics are told to the end. `proxy` follows changes of the configuration. Without `worker` it is all
+    there is. Raises OperatorError."""
     settings = configuration.settings
     clock, metrics = SystemClock(), Metrics(settings.semantic_cache.backend_type)
     key = tenant_key(configuration)
@@ -121,14 +145,13 @@ async def running(
             waiting=lambda: analyst.pending,
             conditions=lambda: pool.conditions(clock.now()),
         )
-        listener = Listener(place(settings.listeners.ext_proc), servicer, settings.limits.max_body_bytes)
-        await listener.start()
-        stack.push_async_callback(listener.stop, GRACE_SECONDS)
+        at = processes_of(configuration)[0 if worker is None else worker.number]
+        listener = Listener(listened(at), servicer, settings.limits.max_body_bytes)
         reader = Reader(analyst, lambda: generations.current.plan, pool, clock)
         admin = _cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)
         routes = complete(
             (
-                *status_routes({"envoy": _through_envoy(settings, servicer)}, generations.as_json),
+                *status_routes(_checks(settings, servicer, listener, worker), generations.as_json),
                 *overview_routes(window, pool, lambda: _served(generations), clock),
                 *classify_routes(reader, metrics),
                 *vector_routes(reader, mind.encoder.dimension),
@@ -140,10 +163,12 @@ async def running(
                 *search_routes(admin, reader),
             )
         )
-        await _serve_http(stack, configuration, metrics, routes)
+        await _serve_http(stack, configuration, metrics, routes, worker)
         stack.push_async_callback(_stop_watching, _watching(generations))
         lag = asyncio.create_task(watch_lag(metrics.lagged), name="event-loop-lag")
         stack.push_async_callback(_stop_watching, lag)
+        await listener.start()
+        stack.push_async_callback(listener.stop, settings.shutdown.grace_seconds)
         await listener.serving(True)
         log.info("serving generation %s with encoder %s", plan.generation, plan.encoder)
         yield listener
@@ -249,12 +274,33 @@ def _cache_admin(
 
 
 async def _serve_http(
-    stack: AsyncExitStack, configuration: Configuration, metrics: Metrics, routes: Sequence[Route]
+    stack: AsyncExitStack,
+    configuration: Configuration,
+    metrics: Metrics,
+    routes: Sequence[Route],
+    worker: Worker | None,
 ) -> None:
-    """The API with the page, and the metrics."""
+    """The API with the page, and the metrics; a worker's for its parent, without the page."""
+    settings = configuration.settings
+    token = admin_token(configuration.path, settings)
+    if worker is not None:
+        own = (*served(routes, token), metrics_route(metrics.exposition, CONTENT_TYPE))
+        server = await serve_socket(worker.socket, own)
+        stack.push_async_callback(server.stop)
+        return
+    await serve_public(stack, configuration, served(routes, token), token, metrics.exposition)
+
+
+async def serve_public(
+    stack: AsyncExitStack,
+    configuration: Configuration,
+    routes: Sequence[RouteDef],
+    token: str | None,
+    exposition: Exposition,
+) -> None:
+    """The API with the page, and the metrics, where the configuration says. `token` guards the API."""
     settings = configuration.settings
     api, exposed = settings.listeners.api, settings.listeners.metrics
-    token = admin_token(configuration.path, settings)
     host = api_host(api.address, guarded=token is not None)
     if host != api.address:
         log.warning(
@@ -265,19 +311,38 @@ async def _serve_http(
         )
     page = await stack.enter_async_context(page_of(configuration, guarded=token is not None))
     shown = routes_of_no_page() if page is None else page.routes
-    server = await serve_api(host, api.port, (*served(routes, token), *shown))
+    server = await serve_api(host, api.port, (*routes, *shown))
     stack.push_async_callback(server.stop)
-    server = await serve_metrics(exposed.address, exposed.port, metrics.exposition, CONTENT_TYPE)
+    server = await serve_metrics(exposed.address, exposed.port, exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)
     if page is not None:
-        # Pushed last, done first: web sockets would hold up the API's stop, and so the draining of Envoy's
-        # streams after it.
+        # Pushed last, done first: web sockets would hold up the API's stop.
         stack.push_async_callback(page.dismiss)
+
+
+def _checks(
+    settings: Settings, servicer: Servicer, listener: Listener, worker: Worker | None
+) -> dict[str, Check]:
+    """Of a worker, whether Envoy asks how it is: the parent looks whether requests come through."""
+
+    async def accepting() -> bool:
+        return not listener.draining
+
+    async def asked() -> bool:
+        return listener.asked_within(ASKED_SECONDS)
+
+    through = _through_envoy(settings, servicer)
+
+    async def known() -> bool:
+        return await asked() or await through()
+
+    return {"envoy": known if worker is None else asked, "accepting": accepting}
 
 
 def _through_envoy(settings: Settings, servicer: Servicer) -> Check:
     """A request through Envoy reaches a model, and this router saw it pass: Envoy would also serve it
-    without us."""
+    without us. Where Envoy has several routers, it may be another one that sees it: such an Envoy asks each
+    of them how it is."""
     passes = probe(f"http://{reachable(settings.listeners.envoy)}/health", PROBE_SECONDS)
 
     async def check() -> bool:

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from router_extproc.app.configuration import load, simulated_models
-from router_extproc.app.serve import stop_signal
+from router_extproc.app.stopping import Stop
 from router_extproc.simulator.pool import Pool
 
 
@@ -14,7 +14,7 @@ def simulate(config: Path) -> int:
     models = simulated_models(load(config))
 
     async def run() -> None:
-        stop = stop_signal()
+        stop = Stop.at_signals().asked
         async with Pool(models):
             for model in models:
                 sys.stdout.write(f"simulating {model.name} on {model.host}:{model.port}\n")

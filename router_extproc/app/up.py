@@ -22,7 +22,8 @@ from router_extproc.app.mind import Mind
 from router_extproc.app.models import ensure_bundle, say
 from router_extproc.app.proxy import EnvoyFolder
 from router_extproc.app.router import running
-from router_extproc.app.serve import spare_collections, stop_signal
+from router_extproc.app.serve import spare_collections
+from router_extproc.app.stopping import Stop
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.http import probe
 from router_extproc.settings.schema import Address
@@ -69,7 +70,7 @@ def _open_state(configuration: Configuration, state: Path) -> None:
 
 
 async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Path, began: float) -> None:
-    stop, listeners = stop_signal(), configuration.settings.listeners
+    stop, listeners = Stop.at_signals().asked, configuration.settings.listeners
     async with AsyncExitStack() as stack:
         children = []
         if configuration.settings.simulator is not None:

@@ -100,3 +100,6 @@ AUTH_SCHEMES = frozenset({"basic", "bearer", "digest", "negotiate", "token"})
 
 AUTO = "auto"
 """What a client calls the router's own choice of a model, whatever alias it wrote."""
+
+EXT_PROC_SERVICE = "envoy.service.ext_proc.v3.ExternalProcessor"
+"""The gRPC service by its full name, under which Envoy asks for the router's health."""

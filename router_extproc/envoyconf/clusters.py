@@ -11,6 +11,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http import v3 as upstream_http
 from envoy_data_plane.envoy.type import v3 as envoy_type
 from envoy_data_plane.google.protobuf import Any
 
+from router_extproc.envoyconf import sharing
 from router_extproc.envoyconf.addresses import address, stat_name
 from router_extproc.envoyconf.credentials import credential_filters
 from router_extproc.envoyconf.resilience import (
@@ -22,7 +23,8 @@ from router_extproc.envoyconf.resilience import (
     outlier_detection,
     tcp_keepalive,
 )
-from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, UnixPath, is_ip
+from router_extproc.envoyconf.sharing import places
+from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, is_ip
 from router_extproc.envoyconf.upstream_tls import socket_matches, socket_metadata, transport_socket
 
 EXT_PROC_CLUSTER = "ext_proc"
@@ -54,9 +56,9 @@ def buffer_limit(topology: Topology) -> int:
 
 
 def ext_proc_cluster(topology: Topology) -> cluster.Cluster:
-    """The router's own cluster."""
-    at = topology.ext_proc
-    host = endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address(at)))
+    """The router's own cluster: one endpoint for each of its processes."""
+    at = places(topology)
+    hosts = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address(each))) for each in at]
     keepalive = core.KeepaliveSettings(
         # Finds a router that vanished without closing (a lost node). Slow enough for gRPC's ping policy.
         interval=timedelta(seconds=30),
@@ -65,12 +67,14 @@ def ext_proc_cluster(topology: Topology) -> cluster.Cluster:
     http2 = core.Http2ProtocolOptions(connection_keepalive=keepalive)
     return cluster.Cluster(
         name=EXT_PROC_CLUSTER,
-        type=_discovery([] if isinstance(at, UnixPath) else [at.host]),
+        type=_discovery([each.host for each in at if isinstance(each, HostPort)]),
         # Every request waits this long, once, when the router's address does not even refuse.
         connect_timeout=timedelta(milliseconds=250),
         per_connection_buffer_limit_bytes=buffer_limit(topology),
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
-        load_assignment=_assignment(EXT_PROC_CLUSTER, [host]),
+        load_assignment=_assignment(EXT_PROC_CLUSTER, hosts),
+        health_checks=sharing.health_checks(topology),
+        common_lb_config=sharing.last_resort(topology),
         # One gRPC stream may live as long as its HTTP request: this counts the clients' requests in flight.
         circuit_breakers=circuit_breakers(UNLIMITED, retries=UNLIMITED),
         dns_lookup_family=cluster.ClusterDnsLookupFamily.V4_PREFERRED,

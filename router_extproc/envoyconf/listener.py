@@ -20,6 +20,7 @@ from router_extproc.envoyconf.addresses import address, extension, watched_file
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
 from router_extproc.envoyconf.local_replies import local_replies
 from router_extproc.envoyconf.routes import ROUTE_CONFIGURATION
+from router_extproc.envoyconf.sharing import retry_policy
 from router_extproc.envoyconf.topology import Topology
 
 
@@ -86,7 +87,9 @@ def client_listener(topology: Topology, routes: Routes) -> listener.Listener:
 
 def _connection_manager(topology: Topology, routes: Routes) -> hcm.HttpConnectionManager:
     router = hcm.HttpFilter(name="envoy.filters.http.router", typed_config=Any.pack(http_router.Router()))
-    processor = hcm.HttpFilter(name="envoy.filters.http.ext_proc", typed_config=Any.pack(_processor()))
+    processor = hcm.HttpFilter(
+        name="envoy.filters.http.ext_proc", typed_config=Any.pack(_processor(topology))
+    )
     return hcm.HttpConnectionManager(
         stat_prefix=STAT_PREFIX,
         route_config=routes if isinstance(routes, route.RouteConfiguration) else None,
@@ -137,12 +140,15 @@ def _strip_internal_headers(topology: Topology) -> early.HeaderMutation:
     return early.HeaderMutation(mutations=[mutation_rules.HeaderMutation(remove=name) for name in names])
 
 
-def _processor() -> ext_proc.ExternalProcessor:
+def _processor(topology: Topology) -> ext_proc.ExternalProcessor:
     send = ext_proc.ProcessingModeHeaderSendMode.SEND
     skip = ext_proc.ProcessingModeHeaderSendMode.SKIP
     return ext_proc.ExternalProcessor(
         # No timeout: it would end the stream, which lives as long as the answer does.
-        grpc_service=core.GrpcService(envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=EXT_PROC_CLUSTER)),
+        grpc_service=core.GrpcService(
+            envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=EXT_PROC_CLUSTER),
+            retry_policy=retry_policy(topology),
+        ),
         # A router that is away costs routing and cache, not the service.
         failure_mode_allow=True,
         processing_mode=ext_proc.ProcessingMode(

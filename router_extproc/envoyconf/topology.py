@@ -125,8 +125,9 @@ class Topology:
     """Who listens where. `models` maps each model's name to its servers; `admin` None means no admin port.
 
     `max_body_bytes` is the largest request body that the router accepts. `tenant_header` names a client's
-    tenant; a filter that authenticates the client sets it. Raises ValueError when the default model is not
-    one of `models`.
+    tenant; a filter that authenticates the client sets it. `more_ext_proc` are further processes of the
+    router beside `ext_proc`, which may also be a name with several addresses. Raises ValueError when the default
+    model is not one of `models`.
     """
 
     listener: HostPort
@@ -136,6 +137,7 @@ class Topology:
     max_body_bytes: int
     admin: HostPort | UnixPath | None = None
     tenant_header: str | None = None
+    more_ext_proc: tuple[HostPort | UnixPath, ...] = ()
 
     def __post_init__(self) -> None:
         if self.default_model not in self.models:

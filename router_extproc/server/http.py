@@ -1,13 +1,14 @@
 """Where the HTTP API and the metrics are served. Knows nothing of exchanges, nor of what the routes do."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
-from router_extproc.base.errors import PortTakenError
+from router_extproc.base.errors import OperatorError, PortTakenError
 from router_extproc.server.api.status import Check
 from router_extproc.server.replies import errors_as_json
 
@@ -46,15 +47,32 @@ async def serve_api(host: str, port: int, routes: Sequence[web.RouteDef]) -> Htt
     return await _serve(host, port, routes, "listeners.api")
 
 
-async def serve_metrics(
-    host: str, port: int, exposition: Callable[[], bytes], content_type: str
-) -> HttpServer:
+Exposition = Callable[[], bytes] | Callable[[], Awaitable[bytes]]
+
+
+async def serve_metrics(host: str, port: int, exposition: Exposition, content_type: str) -> HttpServer:
     """`GET /metrics` in Prometheus's text format. Raises PortTakenError."""
+    return await _serve(host, port, (metrics_route(exposition, content_type),), "listeners.metrics")
 
+
+def metrics_route(exposition: Exposition, content_type: str) -> web.RouteDef:
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=exposition(), headers={"content-type": content_type})
+        said = exposition()
+        body = said if isinstance(said, bytes) else await said
+        return web.Response(body=body, headers={"content-type": content_type})
 
-    return await _serve(host, port, (web.get("/metrics", metrics),), "listeners.metrics")
+    return web.get("/metrics", metrics)
+
+
+async def serve_socket(path: Path, routes: Sequence[web.RouteDef]) -> HttpServer:
+    """`routes` on the Unix socket `path`, whose folder only the owner may enter. Raises OperatorError."""
+    runner = await _runner(routes)
+    try:
+        listening = await asyncio.get_running_loop().create_unix_server(_accepting(runner), path)
+    except OSError as error:
+        await runner.cleanup()
+        raise OperatorError(f"{path}: cannot be opened ({error.strerror or error})") from error
+    return HttpServer(runner, listening)
 
 
 def probe(url: str, timeout: float) -> Check:
@@ -72,6 +90,19 @@ def probe(url: str, timeout: float) -> Check:
 
 
 async def _serve(host: str, port: int, routes: Sequence[web.RouteDef], key: str) -> HttpServer:
+    runner = await _runner(routes)
+    try:
+        listening = await asyncio.get_running_loop().create_server(_accepting(runner), host, port)
+    except OSError as error:
+        await runner.cleanup()
+        raise PortTakenError(
+            f"{host}:{port} cannot be opened ({error.strerror or error}); "
+            f"stop what listens there or change {key} in the configuration"
+        ) from error
+    return HttpServer(runner, listening)
+
+
+async def _runner(routes: Sequence[web.RouteDef]) -> web.AppRunner:
     application = web.Application(middlewares=[errors_as_json])
     application.add_routes(routes)
     # Bodies stay as they came: a small compressed one may be a very large one.
@@ -83,6 +114,10 @@ async def _serve(host: str, port: int, routes: Sequence[web.RouteDef], key: str)
         shutdown_timeout=STOP_SECONDS,
     )
     await runner.setup()
+    return runner
+
+
+def _accepting(runner: web.AppRunner) -> Callable[[], asyncio.Protocol]:
     protocols = runner.server
 
     def accept() -> asyncio.Protocol:
@@ -90,12 +125,4 @@ async def _serve(host: str, port: int, routes: Sequence[web.RouteDef], key: str)
             return _TooMany()
         return protocols()
 
-    try:
-        listening = await asyncio.get_running_loop().create_server(accept, host, port)
-    except OSError as error:
-        await runner.cleanup()
-        raise PortTakenError(
-            f"{host}:{port} cannot be opened ({error.strerror or error}); "
-            f"stop what listens there or change {key} in the configuration"
-        ) from error
-    return HttpServer(runner, listening)
+    return accept

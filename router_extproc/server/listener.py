@@ -5,9 +5,10 @@ the service behind it does.
 """
 
 import asyncio
+import math
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -44,7 +45,9 @@ class Listener:
         self._address = address
         self._servicer = servicer
         self._server = grpc.aio.server(options=options(max_message_bytes))
-        self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # unknown to grpc-stubs
+        self._health = _Health()
+        self._draining = False
+        self._hurried = asyncio.Event()
         self._server.add_generic_rpc_handlers((servicer.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
@@ -76,9 +79,23 @@ class Listener:
         for service in ("", SERVICE):
             await self._health.set(service, status)
 
+    @property
+    def draining(self) -> bool:
+        """Whether Envoy is told to turn away."""
+        return self._draining
+
+    def asked_within(self, seconds: float) -> bool:
+        """Whether Envoy asked lately how the service is: it does where several routers are behind it."""
+        return asyncio.get_running_loop().time() - self._health.asked < seconds
+
+    def hurry(self) -> None:
+        """Whoever stops waits for no stream any more; they are closed cleanly at once."""
+        self._hurried.set()
+
     async def drain(self) -> None:
         """Health says NOT_SERVING from now on; everything is still served. Call it some health-check
         intervals before `stop`, so that Envoy has turned to other replicas by then."""
+        self._draining = True
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace: float) -> None:
@@ -91,7 +108,7 @@ class Listener:
         stopping = asyncio.create_task(self._server.stop(grace + RELEASE_SECONDS))
         with suppress(TimeoutError):  # then the streams that are left are released
             async with asyncio.timeout(grace):
-                await self._servicer.idle()
+                await self._idle_or_hurried()
         self._servicer.release()
         with suppress(TimeoutError):  # then whatever is left is cancelled below
             async with asyncio.timeout(RELEASE_SECONDS):
@@ -99,6 +116,28 @@ class Listener:
         # Health watchers never end by themselves; a second stop does not wait for them.
         await self._server.stop(None)
         await stopping
+
+    async def _idle_or_hurried(self) -> None:
+        waits = {asyncio.ensure_future(self._servicer.idle()), asyncio.ensure_future(self._hurried.wait())}
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+class _Health(health.aio.HealthServicer):  # type: ignore[misc, name-defined]  # unknown to grpc-stubs
+    """gRPC's own, which remembers when somebody last asked for our service by its name. Envoy's rendered
+    health check does; a kubelet asks for the server as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = -math.inf
+
+    async def Check(self, request: health_pb2.HealthCheckRequest, context: Any) -> Any:  # noqa: N802
+        if request.service == SERVICE:
+            self.asked = asyncio.get_running_loop().time()
+        return await super().Check(request, context)
 
 
 def options(max_message_bytes: int) -> Sequence[tuple[str, int]]:

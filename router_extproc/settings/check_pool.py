@@ -2,10 +2,15 @@
 
 import ipaddress
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
+from router_extproc.base.errors import ConfigError
 from router_extproc.settings.pool_schema import Endpoint
 from router_extproc.settings.problem import Problem, Severity, nearest
-from router_extproc.settings.schema import Address, Settings
+from router_extproc.settings.schema import MAX_WORKERS, Address, ExtProcAddress, Settings
+
+MAX_PORT: Final = 65535
 
 REQUEST_FIELDS = ("model", "messages", "stream", "stream_options")
 """Fields of a chat completion that no reasoning switch may overwrite."""
@@ -148,15 +153,50 @@ def _key_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _listener_problems(settings: Settings) -> Iterator[Problem]:
-    taken: dict[str, Address] = {}
+    listeners = settings.listeners
+    last = listeners.ext_proc.port + settings.workers - 1
+    if listeners.ext_proc.path is not None:
+        for key in sorted({"address", "port"} & listeners.ext_proc.model_fields_set):
+            yield Problem(
+                ("listeners", "ext_proc", key), "has no effect with path; remove one of them", Severity.IDLE
+            )
+    elif last > MAX_PORT:
+        yield Problem(
+            ("listeners", "ext_proc", "port"),
+            f"{settings.workers} workers take the ports from {listeners.ext_proc.port} to {last}, and there "
+            f"are {MAX_PORT}; choose a lower one",
+        )
+    taken: list[tuple[str, Address]] = []
     for name, address in _listeners(settings):
-        for other, place in taken.items():
+        for other, place in taken:
             if _collide(address, place):
                 yield Problem(
                     ("listeners", name),
-                    f"{address.address}:{address.port} is also listeners.{other}; change one of the ports",
+                    f"{address.address}:{address.port} is also listeners.{other}{_range(settings, other)}; "
+                    "change one of the ports",
                 )
-        taken[name] = address
+        taken.append((name, address))
+
+
+def _range(settings: Settings, name: str) -> str:
+    """What a person does not see written."""
+    more = settings.workers - 1
+    return f", with its {more} next ports for workers" if name == "ext_proc" and more else ""
+
+
+def with_workers(path: Path, settings: Settings, workers: int) -> Settings:
+    """`settings` with another number of workers. Raises ConfigError where that cannot be."""
+    if not 1 <= workers <= MAX_WORKERS:
+        raise ConfigError(f"--workers: {workers} is not in 1 to {MAX_WORKERS}")
+    changed = settings.model_copy(update={"workers": workers})
+    wrong = [
+        str(each)
+        for each in (*_listener_problems(changed), *_pool_address_problems(changed))
+        if each.severity is Severity.ERROR
+    ]
+    if wrong:
+        raise ConfigError(f"{path}: with --workers {workers}: {'; '.join(wrong)}")
+    return changed
 
 
 def _pool_address_problems(settings: Settings) -> Iterator[Problem]:
@@ -202,8 +242,14 @@ def _simulator_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _listeners(settings: Settings) -> Iterator[tuple[str, Address]]:
+    """Every port that is opened, of ext_proc one for each worker."""
     for name in type(settings.listeners).model_fields:
-        yield name, getattr(settings.listeners, name)
+        at: Address = getattr(settings.listeners, name)
+        if not isinstance(at, ExtProcAddress):
+            yield name, at
+        elif at.path is None:
+            ports = range(at.port, min(at.port + settings.workers, MAX_PORT + 1))
+            yield from ((name, Address(address=at.address, port=port)) for port in ports)
 
 
 def _collide(one: Address | Endpoint, other: Address | Endpoint) -> bool:

@@ -3,7 +3,7 @@
 Names follow vLLM Semantic Router's configuration of late 2025 where it has one for the same thing.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -23,6 +23,8 @@ from router_extproc.settings.routing_schema import (
 )
 from router_extproc.settings.strict import Host, Name, Port, Share, Strict
 
+MAX_WORKERS: Final = 64
+
 CategoryName = Literal[
     "biology", "business", "chemistry", "computer science", "economics", "engineering", "health",
     "history", "law", "math", "other", "philosophy", "physics", "psychology",
@@ -35,11 +37,20 @@ class Address(Strict):
     port: Port
 
 
+class ExtProcAddress(Address):
+    """With `path`, relative to the configuration, a Unix socket in the place of address and port. Of several
+    workers the first has what is written, and the others the next ports, or the path with `.1`, `.2` and so
+    on behind it."""
+
+    port: Port = 50051
+    path: Annotated[str, Field(min_length=1)] | None = None
+
+
 class Listeners(Strict):
     """Where each part listens. Loopback by default: exposing the router is a decision."""
 
     envoy: Address = Address(port=8801)
-    ext_proc: Address = Address(port=50051)
+    ext_proc: ExtProcAddress = ExtProcAddress()
     api: Address = Address(port=8080)
     metrics: Address = Address(port=9190)
 
@@ -87,6 +98,14 @@ class Limits(Strict):
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
     max_streams: PositiveInt = 10_000
+
+
+class Shutdown(Strict):
+    """What SIGTERM begins: for `drain_seconds` the router says that it is not ready, and serves whatever
+    comes; then it takes nothing new, and what is under way has `grace_seconds` to end."""
+
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
 
 
 class SimulatedModel(Strict):
@@ -144,6 +163,8 @@ class Settings(Strict):
     encoder: Encoder = Encoder()
     semantic_cache: SemanticCache = SemanticCache()
     limits: Limits = Limits()
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
+    shutdown: Shutdown = Shutdown()
     observability: Observability = Observability()
     admin: Admin = Admin()
     page: Page = Page()

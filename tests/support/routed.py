@@ -91,7 +91,8 @@ class Routed:
 
 
 @functools.cache
-def _mind() -> Mind:
+def shared_mind() -> Mind:
+    """One encoder for all routers of a test run."""
     return Mind(real_bundle().base_revision, real_encoder(), None, Heads({}, {}), real_screener())
 
 
@@ -105,7 +106,7 @@ async def routed(folder: Path, content: Mapping[str, Any]) -> AsyncIterator[Rout
         enter = stack.enter_async_context
         proxy = EnvoyFolder(folder / "e")
         stack.push_async_callback(proxy.close)
-        await enter(running(configuration, _mind().prepared(configuration), proxy))
+        await enter(running(configuration, shared_mind().prepared(configuration), proxy))
         await write_envoy(topology_of(configuration), folder / "e")
         envoy = await enter(EnvoyProcess(folder / "e"))
         connector = aiohttp.TCPConnector(limit=0)
