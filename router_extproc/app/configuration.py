@@ -11,6 +11,7 @@ from router_extproc.base.errors import ConfigError
 from router_extproc.caching.scope import TrustedHeader
 from router_extproc.envoyconf.topology import (
     ApiKey,
+    Away,
     Endpoint,
     HealthCheck,
     HostPort,
@@ -34,6 +35,7 @@ from router_extproc.settings.pool_schema import HealthCheck as GivenHealthCheck
 from router_extproc.settings.pool_schema import Upstream as GivenUpstream
 from router_extproc.settings.problem import Notice
 from router_extproc.settings.schema import Address, Settings
+from router_extproc.settings.screening import compile_screening
 from router_extproc.simulator.options import CONTEXT_TOKENS, SimulatedModel
 from router_extproc.stores.options import Credentials, Embedded, MilvusOptions, Server, Tls
 
@@ -157,6 +159,8 @@ def topology_of(configuration: Configuration) -> Topology:
         default_model=settings.default_model,
         max_body_bytes=settings.limits.max_body_bytes,
         tenant_header=scope.name if isinstance(scope, TrustedHeader) else None,
+        away=away_of(settings),
+        unread_paths=tuple(settings.screening.unread_paths),
     )
 
 
@@ -177,6 +181,14 @@ def listened(at: HostPort | UnixPath) -> str:
             return f"unix:{path}"
         case HostPort(host, port):
             return place(Address(address=host, port=port))
+
+
+def away_of(settings: Settings) -> Away:
+    """What becomes of requests that the router does not judge. Where a guard may refuse any, that is the same
+    as for requests that it could not look at, whatever else is said."""
+    if compile_screening(settings).refuses:
+        return Away.REFUSE_UNREAD
+    return Away.REFUSE_CHAT if settings.when_router_is_away == "refuse" else Away.PASS
 
 
 def require_secrets(configuration: Configuration) -> None:

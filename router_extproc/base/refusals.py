@@ -31,6 +31,7 @@ class Rejection(StrEnum):
     UNSCREENED = "unscreened"
     UNREADABLE = "unreadable"
     UNREAD = "unread"
+    OTHER_PATH = "other_path"
 
 
 class Uncached(StrEnum):

@@ -22,12 +22,16 @@ NOT_SERVED = "direct_response"
 answers by itself."""
 
 
+UNJUDGED = "ext_proc_error"
+"""What Envoy's response code details begin with when a request is refused because the router could not judge
+it: it is away, did not answer in time, or ended the stream with an error."""
+
+
 def local_replies(max_body_bytes: int, *, timed: bool = False) -> hcm.LocalReplyConfig:
     """`max_body_bytes` is the limit that the refusal of a larger body names. `timed`: a whole request has a
     time limit somewhere."""
-    return hcm.LocalReplyConfig(
-        mappers=[_too_large(max_body_bytes), _no_key(), _not_served(), _upstream_failed(timed)]
-    )
+    mappers = [_too_large(max_body_bytes), _no_key(), _not_served(), _unjudged(), _upstream_failed(timed)]
+    return hcm.LocalReplyConfig(mappers=mappers)
 
 
 def _too_large(max_body_bytes: int) -> hcm.ResponseMapper:
@@ -52,6 +56,16 @@ def _not_served() -> hcm.ResponseMapper:
     return hcm.ResponseMapper(
         filter=_cel(f"response.code_details == '{NOT_SERVED}'"),
         body_format_override=_error("%LOCAL_REPLY_BODY%", "invalid_request_error", "unknown_url"),
+    )
+
+
+def _unjudged() -> hcm.ResponseMapper:
+    """Envoy answers 500 or 504. No model has seen the request, so a client may try again: 503 says so."""
+    message = "The router that must see this request first does not answer. Try again."
+    return hcm.ResponseMapper(
+        filter=_cel(f"response.code_details.startsWith('{UNJUDGED}')"),
+        status_code=503,
+        body_format_override=_error(message, "server_error", "router_unavailable"),
     )
 
 

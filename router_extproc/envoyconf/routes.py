@@ -10,6 +10,7 @@ from envoy_data_plane.envoy.type.matcher import v3 as matcher
 from envoy_data_plane.google.protobuf import Any
 
 from router_extproc.base.names import SELECTED_MODEL
+from router_extproc.envoyconf.away import bound
 from router_extproc.envoyconf.clusters import model_cluster
 from router_extproc.envoyconf.topology import Model, Topology
 
@@ -51,7 +52,8 @@ def routes(topology: Topology, clusters: Mapping[str, str]) -> route.RouteConfig
     default = topology.models[topology.default_model]
     cluster = clusters[topology.default_model]
     rest = _public_routes(default, cluster) if default.api_key else _routes_of(DEFAULT, default, cluster, [])
-    everything = route.VirtualHost(name="all", domains=["*"], routes=[*selected, *rest])
+    unjudged = bound(rest, topology.away, topology.unread_paths)
+    everything = route.VirtualHost(name="all", domains=["*"], routes=[*selected, *unjudged])
     return route.RouteConfiguration(name=ROUTE_CONFIGURATION, virtual_hosts=[everything])
 
 

@@ -3,6 +3,21 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Away(Enum):
+    """What becomes of requests that the router does not judge, because it is away, hangs or fails."""
+
+    PASS = auto()
+    """They go to the default model as they came."""
+
+    REFUSE_CHAT = auto()
+    """Chat completions are refused; other paths, which the router only lets pass, go on."""
+
+    REFUSE_UNREAD = auto()
+    """Guards stand before the pool: everything is refused but what only looks, and `unread_paths`. No
+    connection becomes a websocket, whose content the router never sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +141,8 @@ class Topology:
 
     `max_body_bytes` is the largest request body that the router accepts. `tenant_header` names a client's
     tenant; a filter that authenticates the client sets it. `more_ext_proc` are further processes of the
-    router beside `ext_proc`, which may also be a name with several addresses. Raises ValueError when the default
-    model is not one of `models`.
+    router beside `ext_proc`, which may also be a name with several addresses. `unread_paths` are open whatever
+    `away` says. Raises ValueError when the default model is not one of `models`.
     """
 
     listener: HostPort
@@ -138,6 +153,8 @@ class Topology:
     admin: HostPort | UnixPath | None = None
     tenant_header: str | None = None
     more_ext_proc: tuple[HostPort | UnixPath, ...] = ()
+    away: Away = Away.PASS
+    unread_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.default_model not in self.models:

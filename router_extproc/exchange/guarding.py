@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from router_extproc.base.completion import Completion, Usage
 from router_extproc.base.digest import digest
+from router_extproc.base.headers import Headers
 from router_extproc.base.names import (
     VSR_JAILBREAK_BLOCKED,
     VSR_JAILBREAK_CONFIDENCE,
@@ -17,6 +18,7 @@ from router_extproc.base.names import (
     VSR_PII_VIOLATION,
     VSR_RESPONSE_PATH,
 )
+from router_extproc.base.paths import READS
 from router_extproc.base.refusals import Bypass, Guarded, Rejection
 from router_extproc.exchange.effects import Effect, ImmediateReply, Land, Rejected, RequestGuarded
 from router_extproc.exchange.snapshot import Snapshot
@@ -133,15 +135,25 @@ def _unread_reply(most: int) -> ImmediateReply:
     return ImmediateReply(400, (("content-type", "application/json"),), body, Rejection.UNREAD.value)
 
 
-def closed_to(policy: ScreeningPolicy, reason: Bypass) -> Rejection | None:
+def closed_to(policy: ScreeningPolicy, reason: Bypass, headers: Headers) -> Rejection | None:
     """Why a request to a guarded pool must not pass by unread, None where it may. What its client chose, such
-    as compression, must not be a way around the guards; where Envoy sends no body, `on_error` says."""
+    as compression or another path to the same models, must not be a way around the guards; where Envoy sends
+    no body, `on_error` says."""
     guards = [each for each in (policy.guard, policy.pii) if each.enabled]
     if reason in (Bypass.ENCODED_BODY, Bypass.NOT_JSON, Bypass.UPGRADE) and guards:
         return Rejection.UNREADABLE
     if reason is Bypass.BODY_MODE and any(each.on_error is OnError.BLOCK for each in guards):
         return Rejection.UNSCREENED
+    other = reason in (Bypass.OTHER_PATH, Bypass.OTHER_METHOD)
+    if other and policy.refuses and not _may_pass(policy, headers):
+        return Rejection.OTHER_PATH
     return None
+
+
+def _may_pass(policy: ScreeningPolicy, headers: Headers) -> bool:
+    """Envoy lets the same pass while the router is away (`envoyconf.away`)."""
+    looks = headers.get(":method") in READS and "upgrade" not in headers
+    return looks or headers.get(":path").partition("?")[0] in policy.unread_paths
 
 
 def _bounded(outcome: Guarded, *, too_long: bool) -> Guarded:

@@ -5,6 +5,7 @@ from urllib.parse import unquote
 from router_extproc.base.digest import digest
 from router_extproc.base.headers import HeaderEdits, Headers
 from router_extproc.base.names import AUTO, FOR_ROUTER, INTERNAL, VSR_CACHE_CONTROL
+from router_extproc.base.paths import CHAT_PATH
 from router_extproc.base.refusals import Bypass, Rejection, Uncached
 from router_extproc.base.trace import TRACESTATE
 from router_extproc.caching.control import parse_cache_control
@@ -45,7 +46,6 @@ from router_extproc.llm.models import render_model, render_models
 from router_extproc.routing.compiled import Needs
 from router_extproc.routing.policy import DECISION_KEY
 
-CHAT_PATH = "/v1/chat/completions"
 MODELS_PATH = "/v1/models"
 
 OWNER = "router-extproc"
@@ -60,9 +60,10 @@ _STATUS = {
     Rejection.UNKNOWN_MODEL: 404,
     Rejection.UNSUITABLE: 400,
     Rejection.UNREADABLE: 415,
+    Rejection.OTHER_PATH: 403,
 }
 
-_CODE = {Rejection.UNKNOWN_MODEL: "model_not_found"}
+_CODE = {Rejection.UNKNOWN_MODEL: "model_not_found", Rejection.OTHER_PATH: "path_not_guarded"}
 
 
 def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: float) -> Step:
@@ -70,7 +71,7 @@ def on_request_headers(stage: Start, event: RequestHeaders, plan: Snapshot, at: 
     if named is not None:
         return list_models(named, plan, at)
     headers, reason = event.headers, not_ours(event)
-    refused = None if reason is None else closed_to(plan.screening, reason)
+    refused = None if reason is None else closed_to(plan.screening, reason, headers)
     if reason is not None and refused is None:
         return _pass_by(headers, reason)
     trace = traced(stage.ident, headers, plan.tracing)
@@ -139,6 +140,8 @@ def _unread(refused: Rejection) -> Step:
     if refused is Rejection.UNSCREENED:
         return Done(), (unscreened(), Rejected(refused))
     message = "Requests to this address are read by guards: send plain, uncompressed JSON."
+    if refused is Rejection.OTHER_PATH:
+        message = f"The guards of this pool read {CHAT_PATH} only, so this address is closed: ask there."
     return reject(refused, message, None)
 
 

@@ -57,6 +57,11 @@ class GuardPolicy:
     def enabled(self) -> bool:
         return self.default.enabled or any(each.enabled for each in self.overrides.values())
 
+    @property
+    def refuses(self) -> bool:
+        """Whether any request may be refused for it."""
+        return self.enabled and self.action is Action.BLOCK
+
     def of(self, key: str) -> Strictness:
         return self.overrides.get(key, self.default)
 
@@ -90,6 +95,11 @@ class PiiPolicy:
 
     def of(self, key: str) -> Strictness:
         return self.overrides.get(key, self.default)
+
+    @property
+    def refuses(self) -> bool:
+        """Whether any request may be refused, or kept from a model, for it."""
+        return self.enabled and bool(self.models or self.decisions or self.on_error is OnError.BLOCK)
 
     def denied(self, key: str, model: str, types: frozenset[str]) -> frozenset[str]:
         """Those of `types` that `model`, or the adapter of this name, may not see under the policy `key`."""
@@ -133,7 +143,8 @@ class AnswerPolicy:
 class ScreeningPolicy:
     """Both guards, and what they make of answers. `status` is the HTTP status of a block, 200 as vLLM
     Semantic Router answers, or 4xx. `max_tokens` bounds what is read of each text; `beyond`: what becomes of
-    a request with a longer one, and whether an answer with one may be kept."""
+    a request with a longer one, and whether an answer with one may be kept. `unread_paths` lead to the same
+    models, and are open all the same."""
 
     guard: GuardPolicy = GuardPolicy()
     pii: PiiPolicy = PiiPolicy()
@@ -141,6 +152,12 @@ class ScreeningPolicy:
     max_tokens: int = 4096
     beyond: Beyond = Beyond.SAMPLE
     answers: AnswerPolicy = AnswerPolicy()
+    unread_paths: frozenset[str] = frozenset()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether a guard stands between clients and models: then there must be no way around it."""
+        return self.guard.refuses or self.pii.refuses
 
 
 def is_attack(policy: GuardPolicy, key: str, found: Screening) -> bool:

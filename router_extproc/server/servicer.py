@@ -16,7 +16,7 @@ from router_extproc._pb.envoy.service.ext_proc.v3.external_processor_pb2 import 
     ProcessingResponse,
 )
 from router_extproc.base.refusals import Failure
-from router_extproc.exchange.effects import PortFailed, Violation
+from router_extproc.exchange.effects import ImmediateReply, Phase, PortFailed, Reply, Violation
 from router_extproc.exchange.events import Message
 from router_extproc.server.codec import WireError, decode, encode
 from router_extproc.server.driver import Exchange, Ports, drive, log_bug
@@ -29,8 +29,10 @@ Context: TypeAlias = grpc.aio.ServicerContext[ProcessingRequest, ProcessingRespo
 class Servicer:
     """Serves `Process` streams; make one per listener, inside the event loop that runs it.
 
-    `max_streams` bounds the streams that are open at once. A stream beyond it is closed cleanly before
-    anything is read from it, so Envoy sends that HTTP request on without the router.
+    `max_streams` bounds the streams that are open at once. A stream that ends before its request was judged
+    (one beyond the bound, one that a stop or a broken message cuts short) ends with an error status: whether
+    the request goes on unjudged is for the route's `failure_mode_allow` to say. Once it was judged, a stream
+    ends cleanly, so that no answer is cut off.
     """
 
     def __init__(self, new_exchange: Callable[[], Exchange], ports: Ports, max_streams: int) -> None:
@@ -69,15 +71,18 @@ class Servicer:
         self._seen += 1
         if task is None or len(self._streams) >= self._max_streams:
             self._ports.telemetry.note(PortFailed("streams", Failure.OVERLOADED))
+            context.set_code(grpc.StatusCode.RESOURCE_EXHAUSTED)
             return
         self._streams.add(task)
         self._idle.clear()
+        stream = _Stream(context)
         try:
-            await self._converse(context)
+            await self._converse(stream)
         except asyncio.CancelledError:
             if not self._released or context.cancelled():
                 raise
             task.uncancel()
+            stream.fail(grpc.StatusCode.UNAVAILABLE)
         finally:
             self._streams.discard(task)
             if not self._streams:
@@ -88,36 +93,52 @@ class Servicer:
         await self._idle.wait()
 
     def release(self) -> None:
-        """Ends every open stream cleanly, wherever it stands: Envoy lets the rest of each exchange pass."""
+        """Ends every open stream: those whose request was judged cleanly, so that Envoy lets the rest of the
+        exchange pass."""
         self._released = True
         for task in self._streams:
             task.cancel()
 
-    async def _converse(self, context: Context) -> None:
+    async def _converse(self, stream: "_Stream") -> None:
         try:
-            async with aclosing(drive(self._new_exchange(), _Messages(context), self._ports)) as replies:
+            async with aclosing(drive(self._new_exchange(), stream, self._ports)) as replies:
                 async for reply in replies:
-                    message = encode(reply)
+                    message = stream.encoded(reply)
                     del reply  # the next one may be minutes away, and this one may hold megabytes
-                    await context.write(message)
+                    await stream.send(message)
                     del message
         except WireError as error:
-            # A clean close, whatever the filter's failure mode: the exchange may go on without us.
             self._ports.telemetry.note(Violation("wire", error.event))
+            stream.fail(grpc.StatusCode.INVALID_ARGUMENT)
         except Exception as error:
-            # A bug of ours. An error status leaves the choice to the filter's failure_mode_allow.
+            # A bug of ours.
             log_bug("stream", error)
             self._ports.telemetry.note(Violation("stream", type(error).__name__))
-            context.set_code(grpc.StatusCode.INTERNAL)
+            stream.fail(grpc.StatusCode.INTERNAL)
 
 
-class _Messages:
-    """Events of one stream, read as the driver asks for them, so that nothing is queued here."""
+class _Stream:
+    """Events of one stream, read as the driver asks for them, so that nothing is queued here; and whether its
+    request was judged."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._judged = False
 
-    def __aiter__(self) -> "_Messages":
+    def encoded(self, reply: Reply | ImmediateReply) -> ProcessingResponse:
+        """As it is to be sent next."""
+        self._judged = not isinstance(reply, Reply) or reply.phase is not Phase.REQUEST_HEADERS
+        return encode(reply)
+
+    async def send(self, message: ProcessingResponse) -> None:
+        await self._context.write(message)
+
+    def fail(self, code: grpc.StatusCode) -> None:
+        """The stream ends before its time."""
+        if not self._judged:
+            self._context.set_code(code)
+
+    def __aiter__(self) -> "_Stream":
         return self
 
     async def __anext__(self) -> Message:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from router_extproc.screening.policy import Least
+from router_extproc.base.paths import CHAT_PATH
+from router_extproc.screening.policy import Least, ScreeningPolicy
 from router_extproc.screening.spans import PII_GROUPS, PII_TYPES, types_named
 from router_extproc.settings.problem import Loc, Problem, Severity, nearest
 from router_extproc.settings.routing_schema import Decision
@@ -18,6 +19,7 @@ PII_OFF = (
 
 def guard_problems(settings: Settings) -> Iterator[Problem]:
     yield from _section_problems(settings)
+    yield from _away_problems(settings)
     yield from _answer_problems(settings)
     for name, model in settings.models.items():
         policy, loc = model.pii_policy, ("model_config", name, "pii_policy", "pii_types_allowed")
@@ -57,6 +59,36 @@ def _section_problems(settings: Settings) -> Iterator[Problem]:
                     "denies nothing while classifier.pii_model.enabled is false",
                     Severity.WARNING,
                 )
+
+
+def _away_problems(settings: Settings) -> Iterator[Problem]:
+    """What is said of requests that no guard reads."""
+    policy = compile_screening(settings)
+    if settings.when_router_is_away == "pass" and policy.refuses:
+        yield Problem(
+            ("when_router_is_away",),
+            "`pass` would be a way around the guards: whoever makes the router fail gets past them; remove it "
+            f"(it is `refuse` then), or let {_refusing(policy)}",
+        )
+    if policy.guard.enabled and not policy.refuses and settings.screening.unread_paths:
+        yield _idle(("screening", "unread_paths"), "no guard refuses anything, so every path is open; remove it")
+    for index, path in enumerate(settings.screening.unread_paths):
+        if path == CHAT_PATH:
+            yield Problem(
+                ("screening", "unread_paths", index),
+                "is what the guards are for; set prompt_guard.enabled or classifier.pii_model.enabled to false "
+                "instead",
+            )
+
+
+def _refusing(policy: ScreeningPolicy) -> str:
+    """How the guards that refuse would not."""
+    ways = []
+    if policy.guard.refuses:
+        ways.append("prompt_guard.action be `observe`")
+    if policy.pii.refuses:
+        ways.append("no pii_policy deny anything (classifier.pii_model.enabled: false)")
+    return " and ".join(ways)
 
 
 def _read_of(answers: Least | None) -> frozenset[str]:

@@ -61,8 +61,10 @@ class ModelPolicy(Strict):
 
 class ScreeningLimits(Strict):
     """Of both guards. Of each text of a request about `max_tokens` are read; from a longer one they are a
-    sample, or the request is refused. `status` is the HTTP status of a refusal."""
+    sample, or the request is refused. `status` is the HTTP status of a refusal. `unread_paths` are the paths
+    beside chat completions that requests may be sent to although no guard reads them."""
 
     max_tokens: Annotated[int, Field(ge=256, le=65_536)] = 4096
     beyond: Literal["sample", "refuse"] = "sample"
     status: Literal[200, 400, 403, 422] = 200
+    unread_paths: list[Annotated[str, Field(pattern=r"^/[!-\"$->@-~]*$", max_length=512)]] = []

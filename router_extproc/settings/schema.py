@@ -137,13 +137,15 @@ class Page(Strict):
 
 
 class Settings(Strict):
-    """The whole of `router.yaml`."""
+    """The whole of `router.yaml`. `when_router_is_away`: whether requests that the router does not judge go
+    to the default model or are refused; by default they are refused where a guard may refuse any."""
 
     listeners: Listeners = Listeners()
     auto_model_name: Name = "MoM"
     model_aliases: list[Name] = []
     include_config_models_in_list: bool = True
     default_model: Name
+    when_router_is_away: Literal["pass", "refuse"] | None = None
     vllm_endpoints: Annotated[list[Endpoint], Field(min_length=1)]
     models: Annotated[dict[Name, Model], Field(alias="model_config", min_length=1)]
     upstream: Upstream = Upstream()

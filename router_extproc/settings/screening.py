@@ -36,12 +36,14 @@ def compile_screening(settings: Settings) -> ScreeningPolicy:
         max_tokens=limits.max_tokens,
         beyond=Beyond(limits.beyond),
         answers=answers,
+        unread_paths=frozenset(limits.unread_paths),
     )
 
 
 def screening_document(policy: ScreeningPolicy) -> dict[str, Any]:
     """All of it as plain data in one order, for a digest."""
     document = dataclasses.asdict(policy)
+    del document["unread_paths"]  # nothing of them is kept
     for part in (*document["pii"]["models"].values(), *document["pii"]["decisions"].values()):
         part["allowed"] = sorted(part["allowed"])
     if policy.answers.enabled:

@@ -308,12 +308,12 @@ async def test_a_client_that_leaves_ends_the_stream() -> None:
         assert proxy.telemetry.notes == [Cancelled("recording")]
 
 
-async def test_streams_beyond_the_bound_pass_without_the_router() -> None:
+async def test_streams_beyond_the_bound_are_left_to_the_filters_failure_mode() -> None:
     gate = asyncio.Event()
-    async with proxied(None, sse_answer(PIECES[0], gate), json_answer({}), max_streams=1) as proxy:
+    async with proxied(None, sse_answer(PIECES[0], gate), max_streams=1) as proxy:
         async with proxy.client.post("/v1/chat/completions", data=CHAT) as response:
             await response.content.readexactly(len(PIECES[0]))
-            assert await proxy.chat() == (200, b"{}")
+            assert (await proxy.chat())[0] == 500
             gate.set()
         assert proxy.telemetry.notes == [PortFailed("streams", Failure.OVERLOADED)]
         assert len(proxy.exchanges) == 1

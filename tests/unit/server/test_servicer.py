@@ -18,7 +18,7 @@ from router_extproc.server.flights import Flights
 from router_extproc.server.servicer import SERVICE, Servicer
 from tests.support.exchanges import ScriptedExchange
 from tests.support.ports import FakeAnalyst, FakeClock, FakeStore, RecordingTelemetry
-from tests.support.wire import recordings, request_headers, response_headers
+from tests.support.wire import recordings, request_body, request_headers, response_headers
 
 
 class FakeContext:
@@ -126,12 +126,12 @@ async def test_cancellation_passes_through_and_the_exchange_is_told() -> None:
     assert setup.servicer.streams == 0
 
 
-async def test_streams_beyond_the_bound_are_closed_unread_and_counted() -> None:
+async def test_streams_beyond_the_bound_end_unread_with_an_error_and_are_counted() -> None:
     setup = Setup(max_streams=2)
     tasks = await setup.waiting(FakeContext(), FakeContext())
     third = FakeContext(request_headers(), EOF)
     await ended(setup.start(third))
-    assert (third.written, third.code) == ([], None)
+    assert (third.written, third.code) == ([], grpc.StatusCode.RESOURCE_EXHAUSTED)
     assert setup.telemetry.notes == [PortFailed("streams", Failure.OVERLOADED)]
     tasks[0].cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -143,12 +143,12 @@ async def test_streams_beyond_the_bound_are_closed_unread_and_counted() -> None:
         await setup.servicer.idle()
 
 
-async def test_a_message_without_meaning_closes_the_stream_cleanly_and_is_noted() -> None:
+async def test_a_message_without_meaning_ends_an_unjudged_stream_with_an_error_and_is_noted() -> None:
     setup = Setup()
     context = FakeContext(request_headers(), ProcessingRequest(), response_headers())
     await ended(setup.start(context))
     assert context.kinds() == ["request_headers"]
-    assert context.code is None
+    assert context.code is grpc.StatusCode.INVALID_ARGUMENT
     assert setup.telemetry.notes == [Violation("wire", "unknown_message")]
     assert setup.exchanges[0].events[-1] == PeerClosed()
 
@@ -159,8 +159,26 @@ async def test_observability_mode_gets_no_reply_at_all() -> None:
     message.observability_mode = True
     context = FakeContext(message)
     await ended(setup.start(context))
-    assert (context.written, context.code) == ([], None)
+    assert (context.written, context.code) == ([], grpc.StatusCode.INVALID_ARGUMENT)
     assert setup.telemetry.notes == [Violation("wire", "observability_mode")]
+
+
+@pytest.mark.parametrize("fault", ["message", "bug", "stop"])
+async def test_once_its_request_was_judged_a_stream_ends_cleanly_whatever_happens(fault: str) -> None:
+    def bug(_: object) -> list[Effect]:
+        raise RuntimeError
+
+    setup = Setup({ResponseHeaders: bug} if fault == "bug" else None)
+    more = {"message": [ProcessingRequest()], "bug": [response_headers()], "stop": []}[fault]
+    context = FakeContext(request_headers(), request_body(b"{}"), *more)
+    task = setup.start(context)
+    if fault == "stop":
+        async with asyncio.timeout(5):
+            await context.silent.wait()
+        setup.servicer.release()
+    await ended(task)
+    assert context.kinds() == ["request_headers", "request_body"]
+    assert context.code is None
 
 
 async def test_a_bug_in_the_exchange_ends_the_stream_with_an_error_status(
@@ -185,7 +203,7 @@ async def test_close_ends_the_stream_with_what_was_replied_before() -> None:
     assert (context.kinds(), context.code) == (["request_headers"], None)
 
 
-async def test_release_ends_waiting_streams_cleanly() -> None:
+async def test_release_ends_waiting_streams_and_leaves_the_unjudged_to_the_routes_failure_mode() -> None:
     setup = Setup()
     contexts = FakeContext(request_headers()), FakeContext(request_headers())
     tasks = await setup.waiting(*contexts)
@@ -193,7 +211,7 @@ async def test_release_ends_waiting_streams_cleanly() -> None:
     for task in tasks:
         await ended(task)
     assert setup.servicer.streams == 0
-    assert [context.code for context in contexts] == [None, None]
+    assert [context.code for context in contexts] == [grpc.StatusCode.UNAVAILABLE] * 2
     assert all(exchange.events[-1] == PeerClosed() for exchange in setup.exchanges)
 
 
