@@ -20,6 +20,7 @@ from router_extproc.envoyconf.topology import (
     Upstream,
 )
 from router_extproc.envoyconf.topology import Model as EnvoyModel
+from router_extproc.envoyconf.topology import RouterTls as EnvoyRouterTls
 from router_extproc.envoyconf.topology import Tls as EnvoyTls
 from router_extproc.settings.check_milvus import check_milvus
 from router_extproc.settings.compile import scope_of
@@ -123,7 +124,32 @@ def topology_of(configuration: Configuration) -> Topology:
         default_model=settings.default_model,
         max_body_bytes=settings.limits.max_body_bytes,
         tenant_header=scope.name if isinstance(scope, TrustedHeader) else None,
+        ext_proc_tls=_router_tls(configuration),
     )
+
+
+def _router_tls(configuration: Configuration) -> EnvoyRouterTls | None:
+    """Envoy's side. Raises ConfigError where the router would have TLS and Envoy none, or no certificate that
+    the router asks for."""
+    listener, folder = configuration.settings.listeners.ext_proc, configuration.path.parent
+    if listener.tls is None:
+        return None
+    place, given = f"{configuration.path}: listeners.ext_proc.tls.envoy", listener.tls.envoy
+    if given is None:
+        raise ConfigError(
+            f"{place}: is required to write Envoy's configuration; give ca_file, the authority of "
+            "certificate_file"
+        )
+    if listener.tls.client_ca_file is not None and given.certificate_file is None:
+        raise ConfigError(
+            f"{place}.certificate_file: is required with client_ca_file, or the router refuses Envoy; give "
+            "it with key_file"
+        )
+    certificate, key = (
+        None if each is None else _absolute(each, folder) for each in (given.certificate_file, given.key_file)
+    )
+    name = given.server_name or listener.address
+    return EnvoyRouterTls(_absolute(given.ca_file, folder), name, certificate, key)
 
 
 def require_secrets(configuration: Configuration) -> None:
@@ -140,6 +166,10 @@ def require_secrets(configuration: Configuration) -> None:
         tls = _envoy_endpoint(endpoint, folder).tls
         if tls is not None and not os.path.isfile(tls.ca_file):
             problems.append(f"vllm_endpoints[{index}].tls.ca_file: {tls.ca_file} is no file; name one")
+    router = _router_tls(configuration)
+    given = () if router is None else (router.ca_file, router.certificate, router.key)
+    missing = (each for each in given if each is not None and not os.path.isfile(each))
+    problems += [f"listeners.ext_proc.tls.envoy: {each} is no file; name one" for each in missing]
     if problems:
         raise ConfigError(f"{configuration.path}: {'; '.join(problems)}")
 

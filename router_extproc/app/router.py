@@ -4,12 +4,13 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from router_extproc.app.caching import Cache, open_cache
+from router_extproc.app.certificates import certificates_of
 from router_extproc.app.changes import Changes, prices_of
 from router_extproc.app.config_file import LiveConfig
 from router_extproc.app.configuration import (
@@ -23,7 +24,7 @@ from router_extproc.app.mind import Mind
 from router_extproc.app.page import page_of
 from router_extproc.app.reload import Generation, Generations, Proxy, watch
 from router_extproc.app.telling import Telling, collecting
-from router_extproc.app.token import admin_token, api_host, debug_token, debug_token_path
+from router_extproc.app.token import admin_token, api_host, debug_token, debug_token_path, is_loopback
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
@@ -46,15 +47,17 @@ from router_extproc.server.api.table import complete
 from router_extproc.server.api.vectors import vector_routes
 from router_extproc.server.driver import Ports, log_bug
 from router_extproc.server.flights import Flights
-from router_extproc.server.http import probe, serve_api, serve_metrics
+from router_extproc.server.http import Site, probe, serve_api, serve_metrics
 from router_extproc.server.lag import watch_lag
 from router_extproc.server.listener import Listener
 from router_extproc.server.pool import Pool
 from router_extproc.server.servicer import Servicer
+from router_extproc.server.tls import Certificates
 from router_extproc.server.verifier import Verifier
 from router_extproc.settings.problem import grouped
 from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.audit import Audited
+from router_extproc.telemetry.labels import Listening
 from router_extproc.telemetry.metrics import CONTENT_TYPE, Metrics
 from router_extproc.telemetry.window import Window
 
@@ -100,6 +103,8 @@ async def running(
     for line in grouped(configuration.warnings):
         log.warning("%s: %s", configuration.path, line)
     async with AsyncExitStack() as stack:
+        # First, because the files may be wrong, and nothing else has been started then.
+        certificates = await stack.enter_async_context(certificates_of(configuration, metrics))
         analyst = await _analyst(stack, mind, metrics)
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
@@ -121,7 +126,12 @@ async def running(
             waiting=lambda: analyst.pending,
             conditions=lambda: pool.conditions(clock.now()),
         )
-        listener = Listener(place(settings.listeners.ext_proc), servicer, settings.limits.max_body_bytes)
+        listener = Listener(
+            place(settings.listeners.ext_proc),
+            servicer,
+            settings.limits.max_body_bytes,
+            certificates.get(Listening.EXT_PROC),
+        )
         await listener.start()
         stack.push_async_callback(listener.stop, GRACE_SECONDS)
         reader = Reader(analyst, lambda: generations.current.plan, pool, clock)
@@ -140,7 +150,7 @@ async def running(
                 *search_routes(admin, reader),
             )
         )
-        await _serve_http(stack, configuration, metrics, routes)
+        await _serve_http(stack, configuration, metrics, routes, certificates)
         stack.push_async_callback(_stop_watching, _watching(generations))
         lag = asyncio.create_task(watch_lag(metrics.lagged), name="event-loop-lag")
         stack.push_async_callback(_stop_watching, lag)
@@ -249,7 +259,11 @@ def _cache_admin(
 
 
 async def _serve_http(
-    stack: AsyncExitStack, configuration: Configuration, metrics: Metrics, routes: Sequence[Route]
+    stack: AsyncExitStack,
+    configuration: Configuration,
+    metrics: Metrics,
+    routes: Sequence[Route],
+    certificates: Mapping[Listening, Certificates],
 ) -> None:
     """The API with the page, and the metrics."""
     settings = configuration.settings
@@ -264,15 +278,36 @@ async def _serve_http(
             host,
         )
     page = await stack.enter_async_context(page_of(configuration, guarded=token is not None))
-    shown = routes_of_no_page() if page is None else page.routes
-    server = await serve_api(host, api.port, (*served(routes, token), *shown))
+    shown = routes_of_no_page() if page is None else page.forward.routes
+    site = Site(
+        host,
+        api.port,
+        "listeners.api",
+        certificates.get(Listening.API),
+        _names(host, api.allowed_hosts),
+        None if page is None else page.api,
+    )
+    server = await serve_api(site, (*served(routes, token), *shown))
     stack.push_async_callback(server.stop)
-    server = await serve_metrics(exposed.address, exposed.port, metrics.exposition, CONTENT_TYPE)
+    site = Site(
+        exposed.address,
+        exposed.port,
+        "listeners.metrics",
+        certificates.get(Listening.METRICS),
+        _names(exposed.address, exposed.allowed_hosts),
+    )
+    server = await serve_metrics(site, metrics.exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)
     if page is not None:
         # Pushed last, done first: web sockets would hold up the API's stop, and so the draining of Envoy's
         # streams after it.
-        stack.push_async_callback(page.dismiss)
+        stack.push_async_callback(page.forward.dismiss)
+
+
+def _names(host: str, given: Sequence[str] | None) -> Sequence[str] | None:
+    """On loopback none by default: whoever is on this machine knows it by an address or as localhost.
+    Elsewhere any: a router on a network has the names that its network gives it."""
+    return () if given is None and is_loopback(host) else given
 
 
 def _through_envoy(settings: Settings, servicer: Servicer) -> Check:

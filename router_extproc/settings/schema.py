@@ -22,6 +22,7 @@ from router_extproc.settings.routing_schema import (
     Tools,
 )
 from router_extproc.settings.strict import Host, Name, Port, Share, Strict
+from router_extproc.settings.tls_schema import ApiTls, ExtProcTls, ServerTls
 
 CategoryName = Literal[
     "biology", "business", "chemistry", "computer science", "economics", "engineering", "health",
@@ -35,13 +36,30 @@ class Address(Strict):
     port: Port
 
 
+class ExtProcAddress(Address):
+    tls: ExtProcTls | None = None
+
+
+class ApiAddress(Address):
+    """`allowed_hosts` are names that clients may call it by, beside IP addresses and `localhost`. By default
+    none on loopback, where a browser could be led here by any name, and any elsewhere."""
+
+    tls: ApiTls | None = None
+    allowed_hosts: list[Host] | None = None
+
+
+class MetricsAddress(Address):
+    tls: ServerTls | None = None
+    allowed_hosts: list[Host] | None = None
+
+
 class Listeners(Strict):
     """Where each part listens. Loopback by default: exposing the router is a decision."""
 
     envoy: Address = Address(port=8801)
-    ext_proc: Address = Address(port=50051)
-    api: Address = Address(port=8080)
-    metrics: Address = Address(port=9190)
+    ext_proc: ExtProcAddress = ExtProcAddress(port=50051)
+    api: ApiAddress = ApiAddress(port=8080)
+    metrics: MetricsAddress = MetricsAddress(port=9190)
 
 
 class ModelScore(Strict):
