@@ -3,12 +3,14 @@ and the errors a person sees. Knows no call and no configuration."""
 
 import json
 import os
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import aiohttp
 
+from router_extproc.app.api_tls import CA_VARIABLE, CERTIFICATE_VARIABLE, KEY_VARIABLE
 from router_extproc.app.token import is_word
 from router_extproc.base.errors import OperatorError
 
@@ -32,6 +34,8 @@ def plain_errors(address: str, cure: str) -> Iterator[None]:
     where nothing answers."""
     try:
         yield
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+        raise _untrusted(address, error) from error
     except aiohttp.ClientConnectorError as error:
         raise OperatorError(
             f"{address}: nothing answers there ({error.strerror or 'no connection'}); {cure}"
@@ -41,9 +45,22 @@ def plain_errors(address: str, cure: str) -> Iterator[None]:
             f"{address}: no answer in time; the router's log says what it waits for"
         ) from error
     except aiohttp.ClientError as error:
+        if isinstance(error.__cause__, ssl.SSLError):
+            raise _untrusted(address, error.__cause__) from error
         raise OperatorError(
             f"{address}: the answer broke off ({type(error).__name__}); the router's log says why"
         ) from error
+
+
+def _untrusted(address: str, error: Exception) -> OperatorError:
+    """The router and this command do not trust each other, or one of them speaks no TLS."""
+    verified = getattr(error, "certificate_error", error)
+    why = getattr(verified, "verify_message", None) or getattr(verified, "reason", None)
+    return OperatorError(
+        f"{address}: no TLS connection ({str(why or type(error).__name__)[:200]}); the certificates are "
+        f"those of listeners.api.tls, and with --api those that {CA_VARIABLE}, {CERTIFICATE_VARIABLE} and "
+        f"{KEY_VARIABLE} name"
+    )
 
 
 async def document_of(response: aiohttp.ClientResponse, address: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from router_extproc.app.api_call import TOKEN_VARIABLE, document_of, plain_errors, token_of_environment
+from router_extproc.app.api_tls import Trust, trust_of
 from router_extproc.app.configuration import load, reachable
 from router_extproc.app.terminal import printable
 from router_extproc.app.token import read_token, token_path
@@ -65,7 +66,12 @@ class Api:
 
     @property
     def address(self) -> str:
-        return f"http://{reachable(self.settings.listeners.api)}"
+        api = self.settings.listeners.api
+        return f"{'http' if api.tls is None else 'https'}://{reachable(api)}"
+
+    def trust(self) -> Trust:
+        """Raises OperatorError."""
+        return trust_of(self.config, self.settings.listeners.api.tls)
 
     def call(
         self,
@@ -99,6 +105,7 @@ class Api:
         if body is not None:
             headers["content-type"] = JSON if isinstance(body, bytes) else NDJSON
         cure = f"is the router of {self.config} (listeners.api) running? `make up` starts it"
+        trust = self.trust()
         with plain_errors(self.address, cure):
             async with (
                 aiohttp.ClientSession(timeout=limits) as session,
@@ -109,6 +116,8 @@ class Api:
                     data=body,
                     headers=headers,
                     allow_redirects=False,
+                    ssl=trust.context or True,
+                    server_hostname=trust.server_name,
                 ) as response,
             ):
                 if response.status != 200:

@@ -22,6 +22,7 @@ from router_extproc.envoyconf.topology import (
     Upstream,
 )
 from router_extproc.envoyconf.topology import Model as EnvoyModel
+from router_extproc.envoyconf.topology import RouterTls as EnvoyRouterTls
 from router_extproc.envoyconf.topology import Tls as EnvoyTls
 from router_extproc.settings.check_milvus import check_milvus
 from router_extproc.settings.check_pool import with_workers
@@ -161,6 +162,7 @@ def topology_of(configuration: Configuration) -> Topology:
         tenant_header=scope.name if isinstance(scope, TrustedHeader) else None,
         away=away_of(settings),
         unread_paths=tuple(settings.screening.unread_paths),
+        ext_proc_tls=_router_tls(configuration),
     )
 
 
@@ -191,6 +193,30 @@ def away_of(settings: Settings) -> Away:
     return Away.REFUSE_CHAT if settings.when_router_is_away == "refuse" else Away.PASS
 
 
+def _router_tls(configuration: Configuration) -> EnvoyRouterTls | None:
+    """Envoy's side. Raises ConfigError where the router would have TLS and Envoy none, or no certificate that
+    the router asks for."""
+    listener, folder = configuration.settings.listeners.ext_proc, configuration.path.parent
+    if listener.tls is None:
+        return None
+    place, given = f"{configuration.path}: listeners.ext_proc.tls.envoy", listener.tls.envoy
+    if given is None:
+        raise ConfigError(
+            f"{place}: is required to write Envoy's configuration; give ca_file, the authority of "
+            "certificate_file"
+        )
+    if listener.tls.client_ca_file is not None and given.certificate_file is None:
+        raise ConfigError(
+            f"{place}.certificate_file: is required with client_ca_file, or the router refuses Envoy; give "
+            "it with key_file"
+        )
+    certificate, key = (
+        None if each is None else _absolute(each, folder) for each in (given.certificate_file, given.key_file)
+    )
+    name = given.server_name or listener.address
+    return EnvoyRouterTls(_absolute(given.ca_file, folder), name, certificate, key)
+
+
 def require_secrets(configuration: Configuration) -> None:
     """For an Envoy on this machine that gets this process's environment. Raises ConfigError naming every key
     and every file of authorities that it will not find, rather than have requests fail one by one."""
@@ -205,6 +231,10 @@ def require_secrets(configuration: Configuration) -> None:
         tls = _envoy_endpoint(endpoint, folder).tls
         if tls is not None and not os.path.isfile(tls.ca_file):
             problems.append(f"vllm_endpoints[{index}].tls.ca_file: {tls.ca_file} is no file; name one")
+    router = _router_tls(configuration)
+    given = () if router is None else (router.ca_file, router.certificate, router.key)
+    missing = (each for each in given if each is not None and not os.path.isfile(each))
+    problems += [f"listeners.ext_proc.tls.envoy: {each} is no file; name one" for each in missing]
     if problems:
         raise ConfigError(f"{configuration.path}: {'; '.join(problems)}")
 

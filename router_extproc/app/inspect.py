@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from router_extproc.app.certificates import check_certificates
 from router_extproc.app.configuration import load, milvus_options, tenant_key, topology_of
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.dialects import Form
@@ -18,6 +19,7 @@ def check_config(path: Path) -> int:
     configuration = load(path)
     milvus_options(configuration, encoder="unknown-yet", dimension=None)
     tenant_key(configuration)
+    certificates = check_certificates(configuration)
     settings = configuration.settings
     cache = settings.semantic_cache
     backend = {
@@ -35,7 +37,8 @@ def check_config(path: Path) -> int:
         sys.stdout.write(f"read as {report.form}; `router-extproc config migrate {path}` writes it in ours\n")
     _write("honoured", report.honoured)
     _write("no effect", grouped(notice for notice in report.warnings if notice.inert))
-    _write("worth knowing", grouped(notice for notice in report.warnings if not notice.inert))
+    own = [line.removeprefix(f"{path}: ") for line in certificates]
+    _write("worth knowing", [*grouped(notice for notice in report.warnings if not notice.inert), *own])
     return 0
 
 

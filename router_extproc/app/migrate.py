@@ -51,9 +51,22 @@ def _paths(document: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         yield connection.get("tls") or {}, key
     yield document.get("tools", {}), "tools_db_path"
     yield document.get("admin", {}), "token_file"
+    yield document.get("observability", {}), "debug_token_file"
+    for listener in document.get("listeners", {}).values():
+        for tls in _tls(listener):
+            for key in ("certificate_file", "key_file", "client_ca_file", "ca_file"):
+                yield tls, key
     for classifier in document.get("classifiers", ()):
         yield classifier, "path"
     for endpoint in document.get("vllm_endpoints", ()):
         yield endpoint.get("tls") or {}, "ca_file"
     for model in document.get("model_config", {}).values():
         yield model.get("api_key") or {}, "file"
+
+
+def _tls(listener: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The listener's own, and that of its clients."""
+    own = listener.get("tls") or {}
+    yield own
+    for side in ("envoy", "client"):
+        yield own.get(side) or {}

@@ -14,14 +14,13 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from router_extproc.app.configuration import Configuration, reachable
-from router_extproc.app.token import api_host
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.forward import Forward
-from router_extproc.settings.schema import Address
 from router_extproc.supervisor.process import Child
 
 log = logging.getLogger(__name__)
@@ -40,6 +39,10 @@ MOST_UNANSWERED: Final = 6
 
 STOP_SECONDS: Final = 3.0
 SOCKET: Final = "page.sock"
+API_SOCKET: Final = "api.sock"
+"""In the same folder, which is this user's alone: how the page calls the router, whatever certificates the
+API's own address asks for."""
+
 INHERITED: Final = frozenset(
     {
         "HOME",
@@ -58,9 +61,17 @@ INHERITED: Final = frozenset(
 INHERITED_PREFIXES: Final = ("LC_", "PYTHON")
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What leads to the page, and the Unix socket on which the page expects the HTTP API."""
+
+    forward: Forward
+    api: Path
+
+
 @asynccontextmanager
-async def page_of(configuration: Configuration, *, guarded: bool) -> AsyncIterator[Forward | None]:
-    """What leads to the page, whose process runs until the context is left; None where the page is off.
+async def page_of(configuration: Configuration, *, guarded: bool) -> AsyncIterator[Page | None]:
+    """The page, whose process runs until the context is left; None where the page is off.
     `guarded`: the router has a token, and people must give it. Raises OperatorError."""
     settings = configuration.settings
     if not settings.page.enabled:
@@ -77,7 +88,7 @@ async def page_of(configuration: Configuration, *, guarded: bool) -> AsyncIterat
     )
     watch = asyncio.create_task(page, name="page")
     try:
-        yield forward
+        yield Page(forward, folder / API_SOCKET)
     finally:
         watch.cancel()
         await asyncio.wait({watch})
@@ -97,8 +108,6 @@ def require_library(library: str = LIBRARY) -> None:
 def command(configuration: Configuration, folder: Path, *, guarded: bool) -> Sequence[str]:
     """Of the page's process. It has no secret: people sign in with theirs."""
     settings = configuration.settings
-    api = settings.listeners.api
-    host = api_host(api.address, guarded=guarded)
     envoy = settings.page.envoy_url or f"http://{reachable(settings.listeners.envoy)}"
     return (
         sys.executable,
@@ -106,10 +115,11 @@ def command(configuration: Configuration, folder: Path, *, guarded: bool) -> Seq
         "router_extproc.page",
         f"--folder={folder}",
         f"--socket={folder / SOCKET}",
-        f"--api=http://{reachable(Address(address=host, port=api.port))}",
+        f"--api={folder / API_SOCKET}",
         f"--envoy={envoy}",
         f"--parent={os.getpid()}",
         *(("--guarded",) if guarded else ()),
+        *(("--secure",) if settings.listeners.api.tls is not None else ()),
     )
 
 

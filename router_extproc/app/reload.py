@@ -199,9 +199,12 @@ async def watch(
     files: Callable[[], Iterable[Path]],
     changed: Callable[[], Awaitable[object]],
     interval: float = POLL_SECONDS,
+    seen: Mapping[Path, str] | None = None,
 ) -> None:
-    """Call `changed` whenever the content of one of `files` did; runs until it is cancelled."""
-    seen = await asyncio.to_thread(_fingerprint, files())
+    """Call `changed` whenever the content of one of `files` did; runs until it is cancelled. `seen` are the
+    SHA-256 digests (hexadecimal) of what was read before; None is what is there now."""
+    if seen is None:
+        seen = await asyncio.to_thread(_fingerprint, files())
     while True:
         await asyncio.sleep(interval)
         now = await asyncio.to_thread(_fingerprint, files())

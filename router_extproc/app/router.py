@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final
 from aiohttp.web import RouteDef
 
 from router_extproc.app.caching import Cache, open_cache
+from router_extproc.app.certificates import certificates_of
 from router_extproc.app.changes import Changes, prices_of
 from router_extproc.app.config_file import LiveConfig
 from router_extproc.app.configuration import (
@@ -27,7 +28,7 @@ from router_extproc.app.mind import Mind
 from router_extproc.app.page import page_of
 from router_extproc.app.reload import Generation, Generations, Proxy, watch
 from router_extproc.app.telling import Telling, collecting
-from router_extproc.app.token import admin_token, api_host, debug_token, debug_token_path
+from router_extproc.app.token import admin_token, api_host, debug_token, debug_token_path, is_loopback
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
@@ -52,6 +53,7 @@ from router_extproc.server.driver import Ports, log_bug
 from router_extproc.server.flights import Flights
 from router_extproc.server.http import (
     Exposition,
+    Site,
     metrics_route,
     probe,
     serve_api,
@@ -62,10 +64,12 @@ from router_extproc.server.lag import watch_lag
 from router_extproc.server.listener import Listener
 from router_extproc.server.pool import Pool
 from router_extproc.server.servicer import Servicer
+from router_extproc.server.tls import Certificates
 from router_extproc.server.verifier import Verifier
 from router_extproc.settings.problem import grouped
 from router_extproc.settings.schema import Settings
 from router_extproc.telemetry.audit import Audited
+from router_extproc.telemetry.labels import Listening
 from router_extproc.telemetry.metrics import CONTENT_TYPE, Metrics
 from router_extproc.telemetry.window import Window
 
@@ -124,6 +128,8 @@ async def running(
     for line in grouped(configuration.warnings):
         log.warning("%s: %s", configuration.path, line)
     async with AsyncExitStack() as stack:
+        # First, because the files may be wrong, and nothing else has been started then.
+        certificates = await stack.enter_async_context(certificates_of(configuration, metrics))
         analyst = await _analyst(stack, mind, metrics)
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
@@ -146,7 +152,12 @@ async def running(
             conditions=lambda: pool.conditions(clock.now()),
         )
         at = processes_of(configuration)[0 if worker is None else worker.number]
-        listener = Listener(listened(at), servicer, settings.limits.max_body_bytes)
+        listener = Listener(
+            listened(at),
+            servicer,
+            settings.limits.max_body_bytes,
+            certificates.get(Listening.EXT_PROC),
+        )
         reader = Reader(analyst, lambda: generations.current.plan, pool, clock)
         admin = _cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)
         routes = complete(
@@ -163,7 +174,7 @@ async def running(
                 *search_routes(admin, reader),
             )
         )
-        await _serve_http(stack, configuration, metrics, routes, worker)
+        await _serve_http(stack, configuration, metrics, routes, certificates, worker)
         stack.push_async_callback(_stop_watching, _watching(generations))
         lag = asyncio.create_task(watch_lag(metrics.lagged), name="event-loop-lag")
         stack.push_async_callback(_stop_watching, lag)
@@ -278,6 +289,7 @@ async def _serve_http(
     configuration: Configuration,
     metrics: Metrics,
     routes: Sequence[Route],
+    certificates: Mapping[Listening, Certificates],
     worker: Worker | None,
 ) -> None:
     """The API with the page, and the metrics; a worker's for its parent, without the page."""
@@ -288,7 +300,7 @@ async def _serve_http(
         server = await serve_socket(worker.socket, own)
         stack.push_async_callback(server.stop)
         return
-    await serve_public(stack, configuration, served(routes, token), token, metrics.exposition)
+    await serve_public(stack, configuration, served(routes, token), token, metrics.exposition, certificates)
 
 
 async def serve_public(
@@ -297,6 +309,7 @@ async def serve_public(
     routes: Sequence[RouteDef],
     token: str | None,
     exposition: Exposition,
+    certificates: Mapping[Listening, Certificates],
 ) -> None:
     """The API with the page, and the metrics, where the configuration says. `token` guards the API."""
     settings = configuration.settings
@@ -310,14 +323,35 @@ async def serve_public(
             host,
         )
     page = await stack.enter_async_context(page_of(configuration, guarded=token is not None))
-    shown = routes_of_no_page() if page is None else page.routes
-    server = await serve_api(host, api.port, (*routes, *shown))
+    shown = routes_of_no_page() if page is None else page.forward.routes
+    site = Site(
+        host,
+        api.port,
+        "listeners.api",
+        certificates.get(Listening.API),
+        _names(host, api.allowed_hosts),
+        None if page is None else page.api,
+    )
+    server = await serve_api(site, (*routes, *shown))
     stack.push_async_callback(server.stop)
-    server = await serve_metrics(exposed.address, exposed.port, exposition, CONTENT_TYPE)
+    site = Site(
+        exposed.address,
+        exposed.port,
+        "listeners.metrics",
+        certificates.get(Listening.METRICS),
+        _names(exposed.address, exposed.allowed_hosts),
+    )
+    server = await serve_metrics(site, exposition, CONTENT_TYPE)
     stack.push_async_callback(server.stop)
     if page is not None:
         # Pushed last, done first: web sockets would hold up the API's stop.
-        stack.push_async_callback(page.dismiss)
+        stack.push_async_callback(page.forward.dismiss)
+
+
+def _names(host: str, given: Sequence[str] | None) -> Sequence[str] | None:
+    """On loopback none by default: whoever is on this machine knows it by an address or as localhost.
+    Elsewhere any: a router on a network has the names that its network gives it."""
+    return () if given is None and is_loopback(host) else given
 
 
 def _checks(

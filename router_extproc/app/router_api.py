@@ -17,6 +17,7 @@ import aiohttp
 import yaml
 
 from router_extproc.app.api_call import TOKEN_VARIABLE, document_of, plain_errors, token_of_environment
+from router_extproc.app.api_tls import PLAIN, Trust, trust_of, trust_of_environment
 from router_extproc.app.configuration import reachable
 from router_extproc.app.glance import (
     Glance,
@@ -30,6 +31,7 @@ from router_extproc.app.terminal import printable
 from router_extproc.app.token import read_token
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.schema import Address, Listeners
+from router_extproc.settings.tls_schema import ApiTls
 from router_extproc.settings.yaml_file import MAX_BYTES
 
 CONNECT_SECONDS: Final = 2.0
@@ -49,6 +51,7 @@ class Place:
     token: str | None = field(repr=False)
     tokenless: str
     cure: str
+    trust: Trust = PLAIN
 
     @classmethod
     def of(cls, config: Path, api: str | None) -> "Place":
@@ -59,14 +62,17 @@ class Place:
         if api is not None:
             token, tokenless = _token(lambda: None)
             cure = "is a router running there? --api is the address of its HTTP API"
-            return cls(_address(api), token, tokenless, cure)
-        address, path = _written_in(config)
+            address = _address(api)
+            trust = trust_of_environment() if address.startswith("https:") else PLAIN
+            return cls(address, token, tokenless, cure, trust)
+        at, tls, path = _written_in(config)
         token, tokenless = _token(lambda: None if path is None else read_token(path))
         cure = (
             f"is the router of {config} running (`make up` starts it), and was listeners.api the same when "
             "it started? --api URL names a router that listens elsewhere"
         )
-        return cls(f"http://{reachable(address)}", token, tokenless, cure)
+        scheme = "http" if tls is None else "https"
+        return cls(f"{scheme}://{reachable(at)}", token, tokenless, cure, trust_of(config, tls))
 
 
 def _token(otherwise: Callable[[], str | None]) -> tuple[str | None, str]:
@@ -76,20 +82,34 @@ def _token(otherwise: Callable[[], str | None]) -> tuple[str | None, str]:
         return None, str(error)
 
 
-def _written_in(config: Path) -> tuple[Address, Path | None]:
-    """`listeners.api` and the path of `admin.token_file`, with the defaults for what is not there or makes no
-    sense, whatever else stands in the file. Raises OperatorError for a file that is not YAML."""
+def _written_in(config: Path) -> tuple[Address, ApiTls | None, Path | None]:
+    """`listeners.api`, its `tls` and the path of `admin.token_file`, with the defaults for what is not there
+    or makes no sense, whatever else stands in the file. Raises OperatorError for a file that is not YAML."""
     top = _entries(_document(config))
-    address = Listeners().api
+    default = Listeners().api
+    address = Address(address=default.address, port=default.port)
     given = _entries(_entries(top.get("listeners")).get("api"))
     for name in Address.model_fields.keys() & given.keys():
         with suppress(ValueError):  # no address or no port: the router has another
             changed = {**address.model_dump(), name: _scalar(given[name])}
             address = Address.model_validate(changed, strict=False)
+    tls = _tls(given.get("tls"))
     token_file = _scalar(_entries(top.get("admin")).get("token_file"))
     if not isinstance(token_file, str) or "\0" in token_file:
-        return address, None
-    return address, config.parent / token_file
+        return address, tls, None
+    return address, tls, config.parent / token_file
+
+
+def _tls(node: yaml.Node | None) -> ApiTls | None:
+    """None for what no router would have started with."""
+    given = _entries(node)
+    document: dict[str, object] = {key: _scalar(value) for key, value in given.items() if key != "client"}
+    client = _entries(given.get("client"))
+    if client:
+        document["client"] = {key: _scalar(value) for key, value in client.items()}
+    with suppress(ValueError):
+        return ApiTls.model_validate(document)
+    return None
 
 
 def _document(config: Path) -> yaml.Node | None:
@@ -174,7 +194,14 @@ class RouterApi:
     async def _get(self, path: str, token: str | None = None) -> tuple[int, dict[str, Any]]:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         address = self._place.address
-        async with self._session.get(address + path, headers=headers, allow_redirects=False) as response:
+        trust = self._place.trust
+        async with self._session.get(
+            address + path,
+            headers=headers,
+            allow_redirects=False,
+            ssl=trust.context or True,
+            server_hostname=trust.server_name,
+        ) as response:
             return response.status, await document_of(response, address)
 
     def _refusal(self, status: int, document: Mapping[str, Any]) -> OperatorError:

@@ -88,13 +88,20 @@ def token_path(config: Path, settings: Settings) -> Path | None:
 def api_host(address: str, *, guarded: bool) -> str:
     """Where the HTTP API listens: on `address`, or where no token guards it on loopback only, so that nobody
     on the network reads what it tells."""
-    if guarded or address == "localhost":
+    if guarded or is_loopback(address):
         return address
     try:
-        given = ipaddress.ip_address(address)
+        return LOOPBACK[ipaddress.ip_address(address).version]
     except ValueError:
         return LOOPBACK[4]
-    return address if given.is_loopback else LOOPBACK[given.version]
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine can connect there."""
+    try:
+        return address == "localhost" or ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def read_token(path: Path, purpose: Purpose = ADMIN) -> str | None:

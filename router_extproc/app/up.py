@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+from router_extproc.app.api_tls import trust_of
 from router_extproc.app.configuration import (
     Configuration,
     listening,
@@ -27,6 +28,7 @@ from router_extproc.app.stopping import Stop
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.http import probe
 from router_extproc.settings.schema import Address
+from router_extproc.settings.tls_schema import ServerTls
 from router_extproc.supervisor.envoy import envoy_command, envoy_program
 from router_extproc.supervisor.ports import require_free
 from router_extproc.supervisor.process import Child
@@ -99,8 +101,10 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
         await write_envoy(topology_of(configuration), folder)
         proxy = envoy_command(envoy, folder / BOOTSTRAP)
         children.append(await _start(stack, "Envoy", proxy, state / "envoy.log"))
-        ready = f"http://{reachable(listeners.api)}/ready"
-        await until(probe(ready, 2.0), ready, START_SECONDS, children=children, stop=stop)
+        ready = f"{_scheme(listeners.api.tls)}://{reachable(listeners.api)}/ready"
+        trust = trust_of(configuration.path, listeners.api.tls)
+        asked = probe(ready, 2.0, trust.context, trust.server_name)
+        await until(asked, ready, START_SECONDS, children=children, stop=stop)
         if not stop.is_set():
             spare_collections()
             _announce(configuration, state, time.monotonic() - began)
@@ -138,11 +142,13 @@ def _addresses(configuration: Configuration) -> dict[str, tuple[str, int]]:
 def _announce(configuration: Configuration, state: Path, seconds: float) -> None:
     listeners = configuration.settings.listeners
     envoy = reachable(listeners.envoy)
-    page = f"http://{reachable(listeners.api)}/ (page), " if configuration.settings.page.enabled else ""
+    api = f"{_scheme(listeners.api.tls)}://{reachable(listeners.api)}"
+    metrics = f"{_scheme(listeners.metrics.tls)}://{reachable(listeners.metrics)}"
+    page = f"{api}/ (page), " if configuration.settings.page.enabled else ""
     write: Callable[[str], int] = sys.stdout.write
     write(
         f"ready in {seconds:.1f} s: http://{envoy} (OpenAI API), {page}"
-        f"http://{reachable(listeners.api)}/ready, http://{reachable(listeners.metrics)}/metrics; "
+        f"{api}/ready, {metrics}/metrics; "
         f"logs in {state}/; Ctrl-C stops everything. Try this twice, and look at the headers:\n"
     )
     write(
@@ -150,3 +156,7 @@ def _announce(configuration: Configuration, state: Path, seconds: float) -> None
         f"-H 'Authorization: Bearer test-token' -d '{QUESTION}'\n"
     )
     sys.stdout.flush()
+
+
+def _scheme(tls: ServerTls | None) -> str:
+    return "http" if tls is None else "https"

@@ -21,7 +21,7 @@ EXT_PROC_FILTER = "envoy.filters.http.ext_proc"
 
 
 def bound(routes: Iterable[route.Route], away: Away, unread_paths: Sequence[str]) -> Iterator[route.Route]:
-    """`routes`, each in the parts that `away` makes of it, the first part that matches being the right one."""
+    """`routes`, each in the parts that `away` makes of it; the first part that matches is the right one."""
     for each in routes:
         if away is Away.PASS or each.direct_response is not None:
             yield each
@@ -83,4 +83,3 @@ def _method_of(each: route.Route) -> str | None:
     matched = [] if each.match is None else each.match.headers
     found = (one.string_match.exact for one in matched if one.name == ":method" and one.string_match)
     return next(found, None)
-

@@ -23,6 +23,7 @@ from router_extproc.envoyconf.resilience import (
     outlier_detection,
     tcp_keepalive,
 )
+from router_extproc.envoyconf.router_tls import router_socket
 from router_extproc.envoyconf.sharing import places
 from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, is_ip
 from router_extproc.envoyconf.upstream_tls import socket_matches, socket_metadata, transport_socket
@@ -34,6 +35,10 @@ HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 BUFFER_SLACK = 1024 * 1024
 """Above the router's own limit, so that a body slightly too large reaches the router, whose refusal tells
 the limit in the API's error form. Also room for headers: Envoy's limit counts everything buffered."""
+
+ROUTER_CONNECT_MS = 250
+ROUTER_TLS_CONNECT_MS = 1000
+"""Envoy counts the handshake, and the router may be computing just then."""
 
 CONNECT_SECONDS = 2
 TLS_CONNECT_SECONDS = 5
@@ -55,9 +60,9 @@ def buffer_limit(topology: Topology) -> int:
     return topology.max_body_bytes + BUFFER_SLACK
 
 
-def ext_proc_cluster(topology: Topology) -> cluster.Cluster:
-    """The router's own cluster: one endpoint for each of its processes."""
-    at = places(topology)
+def ext_proc_cluster(topology: Topology, folder: str | None = None) -> cluster.Cluster:
+    """The router's own cluster: one endpoint for each of its processes; `folder` as in `model_clusters`."""
+    at, tls = places(topology), topology.ext_proc_tls
     hosts = [endpoint.LbEndpoint(endpoint=endpoint.Endpoint(address=address(each))) for each in at]
     keepalive = core.KeepaliveSettings(
         # Finds a router that vanished without closing (a lost node). Slow enough for gRPC's ping policy.
@@ -69,7 +74,7 @@ def ext_proc_cluster(topology: Topology) -> cluster.Cluster:
         name=EXT_PROC_CLUSTER,
         type=_discovery([each.host for each in at if isinstance(each, HostPort)]),
         # Every request waits this long, once, when the router's address does not even refuse.
-        connect_timeout=timedelta(milliseconds=250),
+        connect_timeout=timedelta(milliseconds=ROUTER_CONNECT_MS if tls is None else ROUTER_TLS_CONNECT_MS),
         per_connection_buffer_limit_bytes=buffer_limit(topology),
         lb_policy=cluster.ClusterLbPolicy.LEAST_REQUEST,
         load_assignment=_assignment(EXT_PROC_CLUSTER, hosts),
@@ -78,6 +83,7 @@ def ext_proc_cluster(topology: Topology) -> cluster.Cluster:
         # One gRPC stream may live as long as its HTTP request: this counts the clients' requests in flight.
         circuit_breakers=circuit_breakers(UNLIMITED, retries=UNLIMITED),
         dns_lookup_family=cluster.ClusterDnsLookupFamily.V4_PREFERRED,
+        transport_socket=None if tls is None else router_socket(tls, folder),
         typed_extension_protocol_options=_protocol(
             upstream_http.HttpProtocolOptions(
                 explicit_http_config=upstream_http.HttpProtocolOptionsExplicitHttpConfig(

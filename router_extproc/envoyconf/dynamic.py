@@ -20,6 +20,7 @@ from router_extproc.envoyconf.clusters import ext_proc_cluster, model_clusters
 from router_extproc.envoyconf.credentials import secrets
 from router_extproc.envoyconf.listener import RoutesFile, client_listener
 from router_extproc.envoyconf.render import NODE, overload_manager
+from router_extproc.envoyconf.router_tls import router_secrets
 from router_extproc.envoyconf.routes import DEFAULT, routes
 from router_extproc.envoyconf.text import HEADER, content_of, yaml_text
 from router_extproc.envoyconf.topology import Topology
@@ -60,7 +61,8 @@ class Discovery:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The content of the folder. `keys` maps the names of the files that tell where API keys are."""
+    """The content of the folder. `keys` maps the names of the files that tell where API keys and certificates
+    are."""
 
     bootstrap: str
     clusters: Discovery
@@ -73,13 +75,14 @@ def render_files(topology: Topology, folder: str) -> Files:
     """`folder` is the absolute path under which Envoy sees the files. Equal arguments give equal files."""
     models = model_clusters(topology, folder)
     names = {model: each.name for model, each in models.items()}
-    clusters = [ext_proc_cluster(topology), *models.values()]
+    named = (*secrets(topology), *router_secrets(topology))
+    clusters = [ext_proc_cluster(topology, folder), *models.values()]
     return Files(
         bootstrap=yaml_text(content_of(_bootstrap(folder))),
         clusters=_discovery(clusters),
         listeners=_discovery([client_listener(topology, RoutesFile(folder, ROUTES))]),
         routes=_discovery([routes(topology, names)]),
-        keys={f"{each.name}.yaml": _discovery([each]) for each in secrets(topology)},
+        keys={f"{each.name}.yaml": _discovery([each]) for each in named},
     )
 
 

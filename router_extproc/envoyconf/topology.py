@@ -45,6 +45,18 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class RouterTls:
+    """TLS to the router. Its certificate must come from the authorities in `ca_file` and have the name or IP
+    address `server_name`. `certificate` and `key` are Envoy's own, both or neither. Paths (PEM) as Envoy sees
+    them; Envoy reads them again when they are replaced, where its configuration is a folder."""
+
+    ca_file: str
+    server_name: str
+    certificate: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One server of a model. `weight` (at least 1) is its share of the model's requests."""
 
@@ -155,6 +167,7 @@ class Topology:
     more_ext_proc: tuple[HostPort | UnixPath, ...] = ()
     away: Away = Away.PASS
     unread_paths: tuple[str, ...] = ()
+    ext_proc_tls: RouterTls | None = None
 
     def __post_init__(self) -> None:
         if self.default_model not in self.models:

@@ -18,6 +18,12 @@ MATCH: Final = "envoy.transport_socket_match"
 
 PLAIN: Final = "plain"
 
+PROTOCOLS: Final = tls.TlsParameters(
+    tls_minimum_protocol_version=tls.TlsParametersTlsProtocol.TLSv1_2,
+    tls_maximum_protocol_version=tls.TlsParametersTlsProtocol.TLSv1_3,
+)
+"""Envoy's own default for what it connects to ends at 1.2."""
+
 
 def socket_name(of: Tls | None) -> str:
     """Distinct for different ways to connect within one cluster."""
@@ -52,23 +58,20 @@ def socket_metadata(of: Tls | None) -> core.Metadata:
 def _context(of: Tls) -> tls.UpstreamTlsContext:
     # Without `trusted_ca` Envoy would accept any certificate, and without a name one of anybody's.
     trusted = tls.CertificateValidationContext(
-        trusted_ca=core.DataSource(filename=of.ca_file), match_typed_subject_alt_names=[_name(of.server_name)]
+        trusted_ca=core.DataSource(filename=of.ca_file),
+        match_typed_subject_alt_names=[subject(of.server_name)],
     )
-    protocol = tls.TlsParametersTlsProtocol
     return tls.UpstreamTlsContext(
         # SNI carries names only (RFC 6066, section 3).
         sni="" if is_ip(of.server_name) else of.server_name,
         common_tls_context=tls.CommonTlsContext(
-            # Envoy's own default for what it connects to ends at 1.2.
-            tls_params=tls.TlsParameters(
-                tls_minimum_protocol_version=protocol.TLSv1_2, tls_maximum_protocol_version=protocol.TLSv1_3
-            ),
+            tls_params=PROTOCOLS,
             validation_context=trusted,
         ),
     )
 
 
-def _name(name: str) -> tls.SubjectAltNameMatcher:
+def subject(name: str) -> tls.SubjectAltNameMatcher:
     """Envoy's exact matcher of a DNS name also takes the wildcards of certificates (RFC 6125)."""
     kind = tls.SubjectAltNameMatcherSanType
     if is_ip(name):

@@ -51,9 +51,10 @@ def parsed(arguments: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m router_extproc.page")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--socket", type=Path, required=True)
-    parser.add_argument("--api", required=True)
+    parser.add_argument("--api", type=Path, required=True)
     parser.add_argument("--envoy", required=True)
     parser.add_argument("--guarded", action="store_true")
+    parser.add_argument("--secure", action="store_true")
     parser.add_argument("--parent", type=int, default=os.getppid())
     return Options(**vars(parser.parse_args(arguments)))
 

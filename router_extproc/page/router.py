@@ -5,6 +5,7 @@ in words. Knows nothing of what is shown.
 import asyncio
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 import aiohttp
@@ -45,12 +46,12 @@ class Api(Protocol):
 
 
 class Router:
-    """Implements `Api`. Made inside the event loop that uses it."""
+    """Implements `Api`, over the Unix socket `socket`. Made inside the event loop that uses it."""
 
-    def __init__(self, url: str) -> None:
-        self._url = url
+    def __init__(self, socket: Path) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=MOST_CALLS),
+            "http://localhost",
+            connector=aiohttp.UnixConnector(str(socket), limit=MOST_CALLS),
             timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS, sock_connect=CONNECT_SECONDS),
         )
 
@@ -74,7 +75,7 @@ class Router:
         headers = {"authorization": f"Bearer {token}"} if token else {}
         try:
             async with self._session.request(
-                method, self._url + path, params=query, json=document, headers=headers, allow_redirects=False
+                method, path, params=query, json=document, headers=headers, allow_redirects=False
             ) as response:
                 said = await _object(response)
                 if response.status >= 400:

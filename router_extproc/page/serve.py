@@ -118,7 +118,12 @@ def application(options: Options) -> FastAPI:
         reconnect_timeout=RECONNECT_SECONDS,
         tailwind=False,
         storage_secret=secrets.token_urlsafe(32),
-        session_middleware_kwargs={"path": PREFIX, "same_site": "lax", "session_cookie": "router_page"},
+        session_middleware_kwargs={
+            "path": PREFIX,
+            "same_site": "lax",
+            "session_cookie": "router_page",
+            "https_only": options.secure,
+        },
         show_welcome_message=False,
     )
     return served

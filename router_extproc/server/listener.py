@@ -6,6 +6,7 @@ the service behind it does.
 
 import asyncio
 import math
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -15,6 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from router_extproc.base.errors import PortTakenError
 from router_extproc.server.servicer import SERVICE, Servicer
+from router_extproc.server.tls import Certificates
 
 SLACK_BYTES: Final = 2 * 1024 * 1024
 """What a message may hold beyond the longest body: Envoy lets a body exceed the limit by up to 1 MiB so
@@ -29,6 +31,13 @@ PING_STRIKES: Final = 1_000
 """Pings faster than that before the connection is given up. Each connection carries many exchanges and
 the peer is our own Envoy, so gRPC's default of 2 is out of proportion."""
 
+HANDSHAKE_MS: Final = 5_000
+"""For the whole of a TLS handshake. gRPC's default is two minutes, which whoever says nothing may hold."""
+
+SOCKET_MODE: Final = 0o660
+"""Of a Unix socket: this user and its group, which Envoy is in where it runs as another user. By default it
+would depend on the umask of whoever starts the router."""
+
 RELEASE_SECONDS: Final = 5.0
 """Time for the last status messages of released streams to reach the peer."""
 
@@ -38,12 +47,20 @@ _PROBE_SECONDS: Final = 1.0
 class Listener:
     """Serves `servicer` and `grpc.health.v1.Health` on `address`: `HOST:PORT`, or `unix:PATH`.
 
-    Port 0 takes a free one. `max_message_bytes` is the longest body in one message, in either direction.
+    Port 0 takes a free one. `max_message_bytes` is the longest body in one message, in either direction. With
+    `certificates` TLS only, and they may be replaced while it runs.
     """
 
-    def __init__(self, address: str, servicer: Servicer, max_message_bytes: int) -> None:
+    def __init__(
+        self,
+        address: str,
+        servicer: Servicer,
+        max_message_bytes: int,
+        certificates: Certificates | None = None,
+    ) -> None:
         self._address = address
         self._servicer = servicer
+        self._certificates = certificates
         self._server = grpc.aio.server(options=options(max_message_bytes))
         self._health = _Health()
         self._draining = False
@@ -65,12 +82,20 @@ class Listener:
         if self._address.startswith("unix:") and await _answers(self._address.removeprefix("unix:")):
             raise _taken(self._address)
         try:
-            port = self._server.add_insecure_port(self._address)
+            port = self._open()
         except RuntimeError as error:
             raise _taken(self._address) from error
-        if not self._address.startswith("unix:"):
+        if self._address.startswith("unix:"):
+            os.chmod(self._address.removeprefix("unix:"), SOCKET_MODE)
+        else:
             self._address = f"{self._address.rpartition(':')[0]}:{port}"
         await self._server.start()
+
+    def _open(self) -> int:
+        """The port. Nobody is served before `start` of the server."""
+        if self._certificates is None:
+            return self._server.add_insecure_port(self._address)
+        return self._server.add_secure_port(self._address, self._certificates.for_grpc())
 
     async def serving(self, ready: bool) -> None:
         """What health reports, for the server as a whole and for the service by name."""
@@ -155,6 +180,7 @@ def options(max_message_bytes: int) -> Sequence[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MS),
         ("grpc.http2.max_ping_strikes", PING_STRIKES),
+        ("grpc.server_handshake_timeout_ms", HANDSHAKE_MS),
         # Otherwise two routers share a port without an error, and each gets half of the streams.
         ("grpc.so_reuseport", 0),
     )

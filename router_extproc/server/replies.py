@@ -37,6 +37,7 @@ class Code(StrEnum):
     CONFIG_READ_ONLY = "CONFIG_READ_ONLY"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
+    UNKNOWN_HOST = "UNKNOWN_HOST"
     CONFIG_REFUSED = "CONFIG_REFUSED"
     TOO_MANY_REQUESTS = "TOO_MANY_REQUESTS"
     INTERNAL_ERROR = "INTERNAL_ERROR"
@@ -62,6 +63,7 @@ STATUS: Final[Mapping[Code, int]] = MappingProxyType(
         Code.CONFIG_READ_ONLY: 409,
         Code.BODY_TOO_LARGE: 413,
         Code.UNSUPPORTED_MEDIA_TYPE: 415,
+        Code.UNKNOWN_HOST: 421,
         Code.CONFIG_REFUSED: 422,
         Code.TOO_MANY_REQUESTS: 429,
         Code.INTERNAL_ERROR: 500,
@@ -88,6 +90,7 @@ MEANING: Final[Mapping[Code, str]] = MappingProxyType(
         Code.CONFIG_READ_ONLY: "the configuration's file cannot be written",
         Code.BODY_TOO_LARGE: "the body, or an import's lines, are more than the call takes",
         Code.UNSUPPORTED_MEDIA_TYPE: "another content type than the call takes, or a compressed body",
+        Code.UNKNOWN_HOST: "`Host` has a name that this address is not known by",
         Code.CONFIG_REFUSED: "the router cannot serve with this configuration; nothing changed",
         Code.TOO_MANY_REQUESTS: "as many calls as may use the encoder at once are under way",
         Code.INTERNAL_ERROR: "a bug of the router; its log says where",

@@ -22,6 +22,7 @@ from router_extproc.settings.routing_schema import (
     Tools,
 )
 from router_extproc.settings.strict import Host, Name, Port, Share, Strict
+from router_extproc.settings.tls_schema import ApiTls, ExtProcTls, ServerTls
 
 MAX_WORKERS: Final = 64
 
@@ -43,7 +44,21 @@ class ExtProcAddress(Address):
     on behind it."""
 
     port: Port = 50051
+    tls: ExtProcTls | None = None
     path: Annotated[str, Field(min_length=1)] | None = None
+
+
+class ApiAddress(Address):
+    """`allowed_hosts` are names that clients may call it by, beside IP addresses and `localhost`. By default
+    none on loopback, where a browser could be led here by any name, and any elsewhere."""
+
+    tls: ApiTls | None = None
+    allowed_hosts: list[Host] | None = None
+
+
+class MetricsAddress(Address):
+    tls: ServerTls | None = None
+    allowed_hosts: list[Host] | None = None
 
 
 class Listeners(Strict):
@@ -51,8 +66,8 @@ class Listeners(Strict):
 
     envoy: Address = Address(port=8801)
     ext_proc: ExtProcAddress = ExtProcAddress()
-    api: Address = Address(port=8080)
-    metrics: Address = Address(port=9190)
+    api: ApiAddress = ApiAddress(port=8080)
+    metrics: MetricsAddress = MetricsAddress(port=9190)
 
 
 class ModelScore(Strict):

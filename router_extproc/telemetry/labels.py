@@ -76,6 +76,21 @@ BATCH_SIZES = ((1, "1"), (5, "2-5"), (10, "6-10"), (20, "11-20"), (50, "21-50"))
 BEYOND = "50+"
 
 
+class Listening(StrEnum):
+    """What of the router may have certificates, by its name under `listeners`."""
+
+    EXT_PROC = "ext_proc"
+    API = "api"
+    METRICS = "metrics"
+
+
+class Renewal(StrEnum):
+    """What became of changed certificate files."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+
+
 class Sending(StrEnum):
     """What became of a trace for the collector."""
 
@@ -165,4 +180,6 @@ EVENT = Label("event", _EVENTS)
 ADJUSTMENT = Label("kind", AdjustmentKind)
 SENDING = Label("outcome", Sending)
 RELOAD = Label("outcome", ("taken", "unchanged", "refused"))
+LISTENER = Label("listener", Listening)
+RENEWAL = Label("outcome", Renewal)
 GENERATION = Label("generation", Configured.GENERATION)

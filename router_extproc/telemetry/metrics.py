@@ -54,6 +54,8 @@ from router_extproc.telemetry.labels import (
     UNKNOWN,
     BatchProblem,
     Classifier,
+    Listening,
+    Renewal,
     RequestError,
     Sending,
     Step,
@@ -135,6 +137,14 @@ class Metrics:
 
     def reloaded(self, outcome: str) -> None:
         self._collectors.count("router_configuration_reloads_total", outcome)
+
+    def certified(self, listening: Listening, expires: float) -> None:
+        """A listener's certificates are in use; the first of them ends at `expires`, seconds since 1970."""
+        self._collectors.set("router_certificate_expiry_timestamp_seconds", expires, listening)
+
+    def renewed(self, listening: Listening, outcome: Renewal) -> None:
+        """The files of a listener's certificates changed."""
+        self._collectors.count("router_certificate_reloads_total", listening, outcome)
 
     def batch(self, jobs: int) -> None:
         """So many jobs went to the encoder together."""

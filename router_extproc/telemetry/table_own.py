@@ -129,6 +129,18 @@ _PROCESS = (
     _counter(
         "router_configuration_reloads_total", "Changed configurations, and what became of them.", by.RELOAD
     ),
+    _gauge(
+        "router_certificate_expiry_timestamp_seconds",
+        "When the first certificate of a listener's chain ends, in seconds since 1970.",
+        by.LISTENER,
+        unit="seconds",
+    ),
+    _counter(
+        "router_certificate_reloads_total",
+        "Changed certificate files of a listener, and what became of them.",
+        by.LISTENER,
+        by.RENEWAL,
+    ),
     _counter("router_port_failures_total", "Failures of ports.", by.PORT, by.FAILURE),
     _counter("router_head_failures_total", "Heads that said nothing.", by.HEAD),
     _counter("router_traces_total", "Traces for the collector, and what became of them.", by.SENDING),

@@ -16,7 +16,7 @@ from yarl import URL
 
 from router_extproc.app.page import MOST_UNANSWERED, keep_running
 from router_extproc.server.forward import MOST_ANSWERS, Forward
-from router_extproc.server.http import STOP_SECONDS, serve_api
+from router_extproc.server.http import STOP_SECONDS, Site, serve_api
 from tests.support.processes import free_port, wait_until
 
 HTML = {"accept": "text/html"}
@@ -85,7 +85,7 @@ async def front(
             await web.UnixSite(runner, str(socket)).start()
         forward = Forward(socket, most_viewers, answer_seconds=answer_seconds)
         stack.push_async_callback(forward.close)
-        server = await serve_api("127.0.0.1", port, forward.routes)
+        server = await serve_api(Site("127.0.0.1", port, "listeners.api"), forward.routes)
         stack.push_async_callback(server.stop)
         stack.push_async_callback(forward.dismiss)
         session = await stack.enter_async_context(

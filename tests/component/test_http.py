@@ -8,8 +8,12 @@ import pytest
 from router_extproc.base.errors import PortTakenError
 from router_extproc.server.api.dispatch import served
 from router_extproc.server.api.status import status_routes
-from router_extproc.server.http import MAX_CONNECTIONS, probe, serve_api, serve_metrics
+from router_extproc.server.http import MAX_CONNECTIONS, Site, probe, serve_api, serve_metrics
 from tests.support.processes import free_port, wait_until
+
+
+def api_at(port: int) -> Site:
+    return Site("127.0.0.1", port, "listeners.api")
 
 
 async def test_ready_says_which_check_does_not_hold() -> None:
@@ -18,7 +22,7 @@ async def test_ready_says_which_check_does_not_hold() -> None:
     async def envoy() -> bool:
         return state["envoy"]
 
-    server = await serve_api("127.0.0.1", port, served(status_routes({"envoy": envoy}), None))
+    server = await serve_api(api_at(port), served(status_routes({"envoy": envoy}), None))
     try:
         async with aiohttp.ClientSession() as session:
             async with session.get(f"http://127.0.0.1:{port}/ready") as response:
@@ -44,21 +48,22 @@ async def test_ready_says_which_check_does_not_hold() -> None:
 
 async def test_metrics_are_served_as_prometheus_reads_them() -> None:
     port = free_port()
-    server = await serve_metrics("127.0.0.1", port, lambda: b"x 1\n", "text/plain; version=1.0.0")
+    site = Site("127.0.0.1", port, "listeners.metrics")
+    server = await serve_metrics(site, lambda: b"x 1\n", "text/plain; version=1.0.0")
     try:
         url = f"http://127.0.0.1:{port}/metrics"
         async with aiohttp.ClientSession() as session, session.get(url) as response:
             assert response.headers["content-type"] == "text/plain; version=1.0.0"
             assert await response.read() == b"x 1\n"
         with pytest.raises(PortTakenError, match=rf"127\.0\.0\.1:{port} cannot be opened .*listeners\.api"):
-            await serve_api("127.0.0.1", port, served(status_routes({}), None))
+            await serve_api(api_at(port), served(status_routes({}), None))
     finally:
         await server.stop()
 
 
 async def test_connections_that_say_nothing_are_bounded() -> None:
     port = free_port()
-    server = await serve_api("127.0.0.1", port, served(status_routes({}), None))
+    server = await serve_api(api_at(port), served(status_routes({}), None))
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     try:
         while len(idle) < MAX_CONNECTIONS:

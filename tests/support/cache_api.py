@@ -14,7 +14,7 @@ from router_extproc.caching.marks import Selector
 from router_extproc.ports import PortError, Tally
 from router_extproc.server.api.cache import PREFIX, CacheAdmin, Facts, cache_routes
 from router_extproc.server.api.dispatch import served
-from router_extproc.server.http import serve_api
+from router_extproc.server.http import Site, serve_api
 from router_extproc.server.replies import STATUS, Code
 from router_extproc.stores.marks import MarkBook
 from router_extproc.stores.memory import MemoryStore
@@ -99,7 +99,8 @@ class Cache:
 async def serving(cache: Cache, port: int | None = None) -> AsyncIterator[str]:
     """The address of an API over `cache`, for bearers of TOKEN."""
     port = free_port() if port is None else port
-    server = await serve_api("127.0.0.1", port, served(cache_routes(cache.admin), TOKEN))
+    site = Site("127.0.0.1", port, "listeners.api")
+    server = await serve_api(site, served(cache_routes(cache.admin), TOKEN))
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

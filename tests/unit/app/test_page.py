@@ -22,7 +22,7 @@ def test_it_calls_the_api_where_that_listens_and_envoy_as_this_machine_reaches_i
     given = configured(tmp_path, listeners={"api": {"address": "0.0.0.0", "port": 18080}})
     envoy = given.settings.listeners.envoy.port
     guarded = command(given, tmp_path, guarded=True)
-    assert {"--api=http://127.0.0.1:18080", f"--envoy=http://127.0.0.1:{envoy}", "--guarded"} <= set(guarded)
+    assert {f"--api={tmp_path}/api.sock", f"--envoy=http://127.0.0.1:{envoy}", "--guarded"} <= set(guarded)
     assert "--guarded" not in command(given, tmp_path, guarded=False)
 
 

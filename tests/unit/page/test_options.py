@@ -21,15 +21,15 @@ def test_the_process_understands_how_it_is_started(shipped: Configuration, guard
     line = command(shipped, FOLDER, guarded=guarded)
     options = parsed(line[3:])
     assert options.socket == FOLDER / "page.sock"
-    assert (options.api, options.envoy) == ("http://127.0.0.1:8080", "http://127.0.0.1:8801")
-    assert options.guarded is guarded
+    assert (options.api, options.envoy) == (FOLDER / "api.sock", "http://127.0.0.1:8801")
+    assert (options.guarded, options.secure) == (guarded, False)
 
 
 def test_no_secret_is_in_the_command_line(shipped: Configuration) -> None:
     assert "token" not in " ".join(command(shipped, FOLDER, guarded=True)[3:])
 
 
-GIVEN = ("--socket=s", "--api=http://a", "--envoy=http://e")
+GIVEN = ("--socket=s", "--api=a", "--envoy=http://e")
 
 
 def test_whose_page_it_is_can_be_said_and_is_otherwise_who_started_it() -> None:

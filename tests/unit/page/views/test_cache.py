@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from nicegui import Client, ui
 from nicegui.page import page
 
@@ -16,7 +18,11 @@ def row(number: int, question: str) -> Row:
 
 async def test_every_entry_is_shown_whatever_its_question_is_made_of() -> None:
     questions = ["first", "carriage\rreturn", "nul\0", 'quo"te \\', "\\", "last"]
-    router, envoy, sessions = Router("http://127.0.0.1:9"), Envoy("http://127.0.0.1:9"), Sessions(lambda: 0.0)
+    router, envoy, sessions = (
+        Router(Path("/nobody/api.sock")),
+        Envoy("http://127.0.0.1:9"),
+        Sessions(lambda: 0.0),
+    )
     made = Parts(router, envoy, Latest(router, "/"), sessions, guarded=False)
     with Client(page("/x")) as client:
         view = _Cache(made, sessions.of("a"))

@@ -1,5 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from nicegui import Client, ui
@@ -32,7 +33,7 @@ class Scripted:
 
 @asynccontextmanager
 async def parts(envoy: Scripted, *, guarded: bool = False) -> AsyncIterator[Parts]:
-    router = Router("http://127.0.0.1:9")
+    router = Router(Path("/nobody/api.sock"))
     yield Parts(router, envoy, Latest(router, "/"), Sessions(lambda: 0.0), guarded)
     await router.close()
 
