@@ -17,6 +17,7 @@ from router_extproc.envoyconf.topology import (
     KeyFromEnvironment,
     KeyFromFile,
     Topology,
+    UnixPath,
     Upstream,
 )
 from router_extproc.envoyconf.topology import Model as EnvoyModel
@@ -118,12 +119,29 @@ def topology_of(configuration: Configuration) -> Topology:
     }
     return Topology(
         listener=_host_port(settings.listeners.envoy),
-        ext_proc=_host_port(settings.listeners.ext_proc),
+        ext_proc=process_of(configuration),
         models=models,
         default_model=settings.default_model,
         max_body_bytes=settings.limits.max_body_bytes,
         tenant_header=scope.name if isinstance(scope, TrustedHeader) else None,
     )
+
+
+def process_of(configuration: Configuration) -> HostPort | UnixPath:
+    """Where the router takes Envoy's streams."""
+    at = configuration.settings.listeners.ext_proc
+    if at.path is None:
+        return _host_port(at)
+    return UnixPath(_absolute(at.path, configuration.path.parent))
+
+
+def listened(at: HostPort | UnixPath) -> str:
+    """As the router's listener is told."""
+    match at:
+        case UnixPath(path):
+            return f"unix:{path}"
+        case HostPort(host, port):
+            return place(Address(address=host, port=port))
 
 
 def require_secrets(configuration: Configuration) -> None:
@@ -328,9 +346,11 @@ def _target(milvus: MilvusSettings, path: Path, place: str) -> Server | Embedded
 
 
 def listening(configuration: Configuration) -> dict[str, tuple[str, int]]:
-    """Every address that the router itself opens, by its key in the configuration."""
+    """Every port that the router itself opens, by its key in the configuration. Whether a Unix socket is
+    free, its listener finds out."""
     listeners = configuration.settings.listeners
+    names = ("api", "metrics") if listeners.ext_proc.path is not None else ("ext_proc", "api", "metrics")
     return {
         f"listeners.{name}": (getattr(listeners, name).address, getattr(listeners, name).port)
-        for name in ("ext_proc", "api", "metrics")
+        for name in names
     }

@@ -14,7 +14,8 @@ from router_extproc.app.changes import Changes, prices_of
 from router_extproc.app.config_file import LiveConfig
 from router_extproc.app.configuration import (
     Configuration,
-    place,
+    listened,
+    process_of,
     reachable,
     tenant_key,
     tools_file,
@@ -121,7 +122,8 @@ async def running(
             waiting=lambda: analyst.pending,
             conditions=lambda: pool.conditions(clock.now()),
         )
-        listener = Listener(place(settings.listeners.ext_proc), servicer, settings.limits.max_body_bytes)
+        at = listened(process_of(configuration))
+        listener = Listener(at, servicer, settings.limits.max_body_bytes)
         await listener.start()
         stack.push_async_callback(listener.stop, GRACE_SECONDS)
         reader = Reader(analyst, lambda: generations.current.plan, pool, clock)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from router_extproc.settings.pool_schema import Endpoint
 from router_extproc.settings.problem import Problem, Severity, nearest
-from router_extproc.settings.schema import Address, Settings
+from router_extproc.settings.schema import Address, ExtProcAddress, Settings
 
 REQUEST_FIELDS = ("model", "messages", "stream", "stream_options")
 """Fields of a chat completion that no reasoning switch may overwrite."""
@@ -148,6 +148,12 @@ def _key_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _listener_problems(settings: Settings) -> Iterator[Problem]:
+    ext_proc = settings.listeners.ext_proc
+    if ext_proc.path is not None:
+        for key in sorted({"address", "port"} & ext_proc.model_fields_set):
+            yield Problem(
+                ("listeners", "ext_proc", key), "has no effect with path; remove one of them", Severity.IDLE
+            )
     taken: dict[str, Address] = {}
     for name, address in _listeners(settings):
         for other, place in taken.items():
@@ -202,8 +208,11 @@ def _simulator_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def _listeners(settings: Settings) -> Iterator[tuple[str, Address]]:
+    """Every port that is opened."""
     for name in type(settings.listeners).model_fields:
-        yield name, getattr(settings.listeners, name)
+        at: Address = getattr(settings.listeners, name)
+        if not isinstance(at, ExtProcAddress) or at.path is None:
+            yield name, at
 
 
 def _collide(one: Address | Endpoint, other: Address | Endpoint) -> bool:

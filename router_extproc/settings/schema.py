@@ -35,11 +35,18 @@ class Address(Strict):
     port: Port
 
 
+class ExtProcAddress(Address):
+    """With `path`, relative to the configuration, a Unix socket in the place of address and port."""
+
+    port: Port = 50051
+    path: Annotated[str, Field(min_length=1)] | None = None
+
+
 class Listeners(Strict):
     """Where each part listens. Loopback by default: exposing the router is a decision."""
 
     envoy: Address = Address(port=8801)
-    ext_proc: Address = Address(port=50051)
+    ext_proc: ExtProcAddress = ExtProcAddress()
     api: Address = Address(port=8080)
     metrics: Address = Address(port=9190)
 
