@@ -97,7 +97,7 @@ def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> N
             0o100440,
             0,
             True,
-        ),  # a Secret mounted for a Pod with an fsGroup: root's, and this process's group reads
+        ),  # a Secret that is mounted for a Pod with an fsGroup
         (0o100640, 0, True),
         (0o100440, 7, False),  # our own file: who is in the group was not its giver's choice
         (0o100444, 0, False),
