@@ -117,7 +117,7 @@ def read_token(path: Path, purpose: Purpose = ADMIN) -> str | None:
             f"run as the user who owns the file, or set {purpose.key} to another"
         ) from error
     with os.fdopen(descriptor, "rb") as file:
-        _check_mode(path, os.fstat(descriptor).st_mode, purpose)
+        _check_mode(path, os.fstat(descriptor), purpose)
         try:
             return _token(path, file.read(MAX_BYTES + 1), purpose)
         except OSError as error:
@@ -129,10 +129,18 @@ def is_word(token: bytes) -> bool:
     return all(0x21 <= byte <= 0x7E for byte in token)
 
 
-def _check_mode(path: Path, mode: int, purpose: Purpose) -> None:
+def is_private(mode: int, owner: int, user: int) -> bool:
+    """Whether nobody but the process of `user` can read the file, as far as `mode` tells; or whether somebody
+    else, who handed it out, gave it to a group to read, and this process reads it as one of the group: a
+    Secret that Kubernetes mounts for a Pod with an `fsGroup` is root's, mode 0440."""
+    return not mode & OTHERS or (owner != user and not mode & OTHERS & ~stat.S_IRGRP)
+
+
+def _check_mode(path: Path, status: os.stat_result, purpose: Purpose) -> None:
+    mode = status.st_mode
     if not stat.S_ISREG(mode):
         raise OperatorError(f"{path}: is not a file; set {purpose.key} to a file that holds the token")
-    if mode & OTHERS:
+    if not is_private(mode, status.st_uid, os.geteuid()):
         raise OperatorError(
             f"{path}: others than its owner may read or change the {purpose.name} (mode {mode & 0o777:o}); "
             f"run `chmod 600 {path}`, and replace the token if they may have read it"

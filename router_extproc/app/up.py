@@ -11,9 +11,10 @@ from typing import Final
 from router_extproc.app.api_tls import trust_of
 from router_extproc.app.configuration import (
     Configuration,
+    listened,
     listening,
     load,
-    place,
+    process_of,
     reachable,
     require_secrets,
     simulated_models,
@@ -97,7 +98,7 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
         proxy_folder = EnvoyFolder(folder)
         stack.push_async_callback(proxy_folder.close)
         await stack.enter_async_context(running(configuration, mind, proxy_folder))
-        say(f"the router listens on {place(listeners.ext_proc)}")
+        say(f"the router listens on {listened(process_of(configuration))}")
         await write_envoy(topology_of(configuration), folder)
         proxy = envoy_command(envoy, folder / BOOTSTRAP)
         children.append(await _start(stack, "Envoy", proxy, state / "envoy.log"))

@@ -221,6 +221,40 @@ async def test_two_reloads_at_once_are_made_one_after_the_other(file: Path) -> N
     assert told == [(Outcome.TAKEN, 2), (Outcome.UNCHANGED, 2)]
 
 
+async def test_a_watch_sees_a_mounted_config_map_that_is_exchanged(tmp_path: Path) -> None:
+    """As a kubelet does it: the files are links through `..data`, which is renamed over, so that neither the
+    link that is watched nor the file it led to changes."""
+
+    def version(name: str, text: str) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "router.yaml").write_text(text)
+        (tmp_path / "..data_tmp").symlink_to(name)
+        (tmp_path / "..data_tmp").rename(tmp_path / "..data")
+
+    version("..2026_01", "one")
+    (tmp_path / "router.yaml").symlink_to("..data/router.yaml")
+    seen, looked = asyncio.Event(), asyncio.Event()
+
+    def files() -> tuple[Path]:
+        if started:
+            looked.set()
+        started.append(None)
+        return (tmp_path / "router.yaml",)
+
+    async def changed() -> None:
+        seen.set()
+
+    started: list[None] = []
+    task = asyncio.create_task(watch(files, changed, interval=0.005))
+    try:
+        async with asyncio.timeout(20):
+            await looked.wait()
+            version("..2026_02", "two")
+            await seen.wait()
+    finally:
+        task.cancel()
+
+
 async def test_a_watch_sees_content_links_and_files_that_come_and_go(tmp_path: Path) -> None:
     one, two, link, absent = (tmp_path / name for name in ("one", "two", "link", "absent"))
     one.write_text("1")

@@ -8,7 +8,7 @@ from threading import Barrier
 
 import pytest
 
-from router_extproc.app.token import admin_token, api_host, debug_token, read_token, token_path
+from router_extproc.app.token import admin_token, api_host, debug_token, is_private, read_token, token_path
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.load import load_settings
 from router_extproc.settings.schema import Settings
@@ -86,6 +86,30 @@ def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> N
     assert "secret" not in str(raised.value)
     path.chmod(0o400)
     assert admin_token(config, settings) == "secret"
+
+
+@pytest.mark.parametrize(
+    ("mode", "owner", "private"),
+    [
+        (0o100600, 7, True),
+        (0o100400, 0, True),
+        (
+            0o100440,
+            0,
+            True,
+        ),  # a Secret that is mounted for a Pod with an fsGroup
+        (0o100640, 0, True),
+        (0o100440, 7, False),  # our own file: who is in the group was not its giver's choice
+        (0o100444, 0, False),
+        (0o100460, 0, False),
+        (0o100450, 0, False),
+        (0o100404, 0, False),
+    ],
+)
+def test_a_file_is_private_to_its_owner_or_given_to_read_by_another(
+    mode: int, owner: int, private: bool
+) -> None:
+    assert is_private(mode, owner, user=7) is private
 
 
 @pytest.mark.parametrize(

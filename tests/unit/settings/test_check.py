@@ -134,6 +134,15 @@ def test_a_wildcard_listener_takes_its_port_everywhere(one: str, other: str) -> 
     assert problems(document) == ""
 
 
+def test_a_unix_socket_takes_no_port_and_no_address_beside_it() -> None:
+    document = shipped()
+    document["listeners"]["ext_proc"] = {"path": "/run/router.sock"}
+    document["listeners"]["metrics"] = {"port": 50051}
+    assert problems(document) == ""
+    document["listeners"]["ext_proc"]["port"] = 50051
+    assert problems(document) == "listeners.ext_proc.port: has no effect with path; remove one of them"
+
+
 def test_listeners_of_one_port_at_two_addresses_are_right() -> None:
     document = shipped()
     document["listeners"]["envoy"] = {"address": "10.0.0.1", "port": 7000}
