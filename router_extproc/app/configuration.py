@@ -118,7 +118,7 @@ def topology_of(configuration: Configuration) -> Topology:
     }
     return Topology(
         listener=_host_port(settings.listeners.envoy),
-        ext_proc=_host_port(settings.listeners.ext_proc),
+        ext_proc=_advertised(settings.listeners.ext_proc),
         models=models,
         default_model=settings.default_model,
         max_body_bytes=settings.limits.max_body_bytes,
@@ -209,13 +209,20 @@ def place(address: Address) -> str:
 
 
 def reachable(address: Address) -> str:
-    """Like `place`, from this machine: a listener on every interface is reached over loopback."""
+    """Like `place`, from this machine: a listener on every interface is reached over loopback, and one that
+    is advertised elsewhere, there."""
     loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-    return place(Address(address=loopback.get(address.address, address.address), port=address.port))
+    host = address.advertised_address or loopback.get(address.address, address.address)
+    return place(Address(address=host, port=address.port))
 
 
 def _host_port(address: Address) -> HostPort:
     return HostPort(address.address, address.port)
+
+
+def _advertised(address: Address) -> HostPort:
+    """As Envoy reaches it."""
+    return HostPort(address.advertised_address or address.address, address.port)
 
 
 def simulated_models(configuration: Configuration) -> tuple[SimulatedModel, ...]:
@@ -229,7 +236,7 @@ def simulated_models(configuration: Configuration) -> tuple[SimulatedModel, ...]
     return tuple(
         SimulatedModel(
             name=name,
-            host=places[endpoint].address,
+            host=settings.simulator.address or places[endpoint].address,
             port=places[endpoint].port,
             aliases=(
                 *(lora.name for lora in settings.models[name].loras),
