@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -151,7 +151,7 @@ def topology_of(configuration: Configuration) -> Topology:
         )
         for name, model in settings.models.items()
     }
-    ext_proc, *more = processes_of(configuration)
+    ext_proc, *more = _advertised(configuration)
     return Topology(
         listener=_host_port(settings.listeners.envoy),
         ext_proc=ext_proc,
@@ -213,7 +213,7 @@ def _router_tls(configuration: Configuration) -> EnvoyRouterTls | None:
     certificate, key = (
         None if each is None else _absolute(each, folder) for each in (given.certificate_file, given.key_file)
     )
-    name = given.server_name or listener.address
+    name = given.server_name or listener.advertised_address or listener.address
     return EnvoyRouterTls(_absolute(given.ca_file, folder), name, certificate, key)
 
 
@@ -304,13 +304,22 @@ def place(address: Address) -> str:
 
 
 def reachable(address: Address) -> str:
-    """Like `place`, from this machine: a listener on every interface is reached over loopback."""
+    """Like `place`, from this machine: a listener on every interface is reached over loopback, and one that
+    is advertised elsewhere, there."""
     loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
-    return place(Address(address=loopback.get(address.address, address.address), port=address.port))
+    host = address.advertised_address or loopback.get(address.address, address.address)
+    return place(Address(address=host, port=address.port))
 
 
 def _host_port(address: Address) -> HostPort:
     return HostPort(address.address, address.port)
+
+
+def _advertised(configuration: Configuration) -> Iterator[HostPort | UnixPath]:
+    """Where Envoy reaches each worker."""
+    elsewhere = configuration.settings.listeners.ext_proc.advertised_address
+    for at in processes_of(configuration):
+        yield at if isinstance(at, UnixPath) or elsewhere is None else HostPort(elsewhere, at.port)
 
 
 def simulated_models(configuration: Configuration) -> tuple[SimulatedModel, ...]:
@@ -324,7 +333,7 @@ def simulated_models(configuration: Configuration) -> tuple[SimulatedModel, ...]
     return tuple(
         SimulatedModel(
             name=name,
-            host=places[endpoint].address,
+            host=settings.simulator.address or places[endpoint].address,
             port=places[endpoint].port,
             aliases=(
                 *(lora.name for lora in settings.models[name].loras),

@@ -14,7 +14,7 @@ from router_extproc.app.configuration import (
     listened,
     listening,
     load,
-    process_of,
+    processes_of,
     reachable,
     require_secrets,
     simulated_models,
@@ -98,7 +98,7 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
         proxy_folder = EnvoyFolder(folder)
         stack.push_async_callback(proxy_folder.close)
         await stack.enter_async_context(running(configuration, mind, proxy_folder))
-        say(f"the router listens on {listened(process_of(configuration))}")
+        say(f"the router listens on {', '.join(map(listened, processes_of(configuration)))}")
         await write_envoy(topology_of(configuration), folder)
         proxy = envoy_command(envoy, folder / BOOTSTRAP)
         children.append(await _start(stack, "Envoy", proxy, state / "envoy.log"))

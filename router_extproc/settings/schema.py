@@ -5,7 +5,8 @@ Names follow vLLM Semantic Router's configuration of late 2025 where it has one 
 
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
+from pydantic_core import PydanticCustomError
 
 from router_extproc.settings.cache_schema import CategoryCache, SemanticCache
 from router_extproc.settings.guard_schema import PiiModel, PromptGuard, ScreeningLimits, Threshold
@@ -34,8 +35,12 @@ CategoryName = Literal[
 
 
 class Address(Strict):
+    """Where something listens. `advertised_address` is where others reach it, when that is another place: the
+    name of a container or of a service in front of it."""
+
     address: Host = "127.0.0.1"
     port: Port
+    advertised_address: Host | None = None
 
 
 class ExtProcAddress(Address):
@@ -68,6 +73,15 @@ class Listeners(Strict):
     ext_proc: ExtProcAddress = ExtProcAddress()
     api: ApiAddress = ApiAddress(port=8080)
     metrics: MetricsAddress = MetricsAddress(port=9190)
+
+    @field_validator("metrics")
+    @classmethod
+    def _not_advertised(cls, given: Address) -> Address:
+        if given.advertised_address is not None:
+            raise PydanticCustomError(
+                "inert", "`advertised_address` has no effect here: who reads the metrics names the router"
+            )
+        return given
 
 
 class ModelScore(Strict):
@@ -131,6 +145,10 @@ class SimulatedModel(Strict):
 
 
 class Simulator(Strict):
+    """`address` is what the simulated servers listen on, where that is not what the endpoints say: in a
+    container, whose name the endpoints have."""
+
+    address: Host | None = None
     models: dict[Name, SimulatedModel]
 
 

@@ -11,7 +11,7 @@ from router_extproc.app.configuration import (
     listening,
     load,
     milvus_options,
-    process_of,
+    processes_of,
     require_secrets,
     simulated_models,
     topology_of,
@@ -107,22 +107,20 @@ def test_every_address_of_the_router_is_known_by_its_key() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("path", "socket"), [("run/r", "{}/run/r"), ("/run/r", "/run/r")]
-)
+@pytest.mark.parametrize(("path", "socket"), [("run/r", "{}/run/r"), ("/run/r", "/run/r")])
 def test_the_router_and_envoy_meet_at_a_unix_socket(tmp_path: Path, path: str, socket: str) -> None:
     file, expected = tmp_path / "router.yaml", socket.format(tmp_path)
     text = SHIPPED.read_text().replace("{address: 127.0.0.1, port: 50051}", f"{{path: {path}}}")
     file.write_text(text.replace("hybrid", "memory").replace("  backend_config_path", "  # "))
     configuration = load(file)
     assert topology_of(configuration).ext_proc == UnixPath(expected)
-    assert listened(process_of(configuration)) == f"unix:{expected}"
+    assert [*map(listened, processes_of(configuration))] == [f"unix:{expected}"]
     assert "listeners.ext_proc" not in listening(configuration)
 
 
 def test_the_router_s_address_is_told_as_grpc_writes_it() -> None:
     assert listened(HostPort("::1", 50051)) == "[::1]:50051"
-    assert listened(process_of(load(SHIPPED))) == "127.0.0.1:50051"
+    assert [*map(listened, processes_of(load(SHIPPED)))] == ["127.0.0.1:50051"]
 
 
 def test_a_model_s_waits_are_its_own_then_those_of_all_then_the_defaults(tmp_path: Path) -> None:
