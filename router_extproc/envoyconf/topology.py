@@ -126,8 +126,8 @@ class Topology:
 
     `max_body_bytes` is the largest request body that the router accepts. `tenant_header` names a client's
     tenant; a filter that authenticates the client sets it. `more_ext_proc` are further processes of the
-    router beside `ext_proc`, which may also be a name with several addresses. Raises ValueError when the default
-    model is not one of `models`.
+    router beside `ext_proc`, which may also be a name with several addresses. Raises ValueError when the
+    default model is not one of `models`.
     """
 
     listener: HostPort

@@ -143,4 +143,10 @@ _PROCESS = (
     _histogram("router_event_loop_lag_seconds", "How late the event loop does what is due.", LAG_SECONDS),
 )
 
+WORKERS: Final = (
+    _gauge("router_worker_up", "1 while the worker takes streams, with several workers.", by.WORKER),
+    _counter("router_worker_restarts_total", "Workers that ended or hung and were started again.", by.WORKER),
+)
+"""Of the parent of several workers, whose own metrics have the label `worker` then."""
+
 OWN: Final = (*_ROUTING, *_GUARDS, *_CACHE, *_PROCESS)
