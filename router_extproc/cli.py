@@ -35,11 +35,11 @@ def _run(options: argparse.Namespace) -> int:
         case "serve":
             from router_extproc.app.serve import serve
 
-            return serve(options.config)
+            return serve(options.config, options.workers)
         case "up":
             from router_extproc.app.up import up
 
-            return up(options.config, options.state)
+            return up(options.config, options.state, options.workers)
         case "simulate":
             from router_extproc.app.simulate import simulate
 
@@ -56,8 +56,8 @@ def _run(options: argparse.Namespace) -> int:
             from router_extproc.app.inspect import render_envoy_file, render_envoy_folder
 
             if options.folder is not None:
-                return render_envoy_folder(options.config, options.folder)
-            return render_envoy_file(options.config, options.output)
+                return render_envoy_folder(options.config, options.folder, options.workers)
+            return render_envoy_file(options.config, options.output, options.workers)
         case "explain":
             from router_extproc.app.explain import explain
 
@@ -189,8 +189,15 @@ def _parser() -> argparse.ArgumentParser:
     def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text, parents=parents)
 
-    add("serve", "Run the router: ext_proc, HTTP API and metrics.", configured)
-    up = add("up", "Run the whole stack here: the router, Envoy and a simulated pool.", configured)
+    crowd = argparse.ArgumentParser(add_help=False)
+    crowd.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes of the router; Envoy must know of as many (default: `workers` of the configuration)",
+    )
+    add("serve", "Run the router: ext_proc, HTTP API and metrics.", configured, crowd)
+    up = add("up", "Run the whole stack here: the router, Envoy and a simulated pool.", configured, crowd)
     up.add_argument(
         "--state", type=Path, default=STATE, metavar="DIR", help=f"logs and rendered files (default: {STATE})"
     )
@@ -198,7 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     check = add("check-config", "Check a configuration and the files it names.")
     check.add_argument("file", type=Path, metavar="FILE")
     _add_config(add("config", "Work on a configuration file."))
-    render = add("render-envoy", "Print Envoy's configuration for this router and pool.", configured)
+    render = add("render-envoy", "Print Envoy's configuration for this router and pool.", configured, crowd)
     target = render.add_mutually_exclusive_group()
     target.add_argument("--output", type=Path, metavar="FILE", help="write there instead of printing")
     target.add_argument(

@@ -5,7 +5,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,8 +16,8 @@ from router_extproc.server.driver import log_bug
 from router_extproc.server.tls import Certificates, Pair, TlsFiles, read_pair
 from router_extproc.settings.schema import Settings
 from router_extproc.settings.tls_schema import ServerTls
+from router_extproc.telemetry.certificates import CertificateMetrics
 from router_extproc.telemetry.labels import Listening, Renewal
-from router_extproc.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
@@ -64,15 +64,18 @@ def check_certificates(configuration: Configuration) -> tuple[str, ...]:
 @asynccontextmanager
 async def certificates_of(
     configuration: Configuration,
-    metrics: Metrics,
+    metrics: CertificateMetrics,
+    listeners: Collection[Listening] = tuple(Listening),
     *,
     interval: float = POLL_SECONDS,
     settle: float = SETTLE_SECONDS,
 ) -> AsyncIterator[Mapping[Listening, Certificates]]:
-    """Of every listener that has some, renewed whenever their files change, until the context is left. Raises
-    ConfigError."""
+    """Of those `listeners` that have some, renewed whenever their files change, until the context is left.
+    Raises ConfigError."""
     renewals = []
     for listening, files in tls_files(configuration).items():
+        if listening not in listeners:
+            continue
         first = await asyncio.to_thread(read_pair, files, time.time())
         renewals.append(Renewals(listening, Certificates(files, first), metrics, settle))
     watching = [asyncio.create_task(each.follow(interval), name="certificates") for each in renewals]
@@ -89,7 +92,7 @@ class Renewals:
     """Of one listener. A pair that cannot be used changes nothing, and is told."""
 
     def __init__(
-        self, listening: Listening, certificates: Certificates, metrics: Metrics, settle: float
+        self, listening: Listening, certificates: Certificates, metrics: CertificateMetrics, settle: float
     ) -> None:
         self.listening = listening
         self.certificates = certificates

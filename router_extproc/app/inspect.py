@@ -47,12 +47,12 @@ def _write(title: str, lines: Sequence[str]) -> None:
         sys.stdout.write(f"{title} ({len(lines)}):\n" + "".join(f"  {line}\n" for line in lines))
 
 
-def render_envoy_file(config: Path, output: Path | None) -> int:
+def render_envoy_file(config: Path, output: Path | None, workers: int | None = None) -> int:
     """The whole of Envoy's configuration in one file, or on the terminal."""
     # Imported here: Envoy's typed messages take a second to load, and the other commands do without.
     from router_extproc.envoyconf.render import render_envoy
 
-    text = render_envoy(topology_of(load(config)))
+    text = render_envoy(topology_of(load(config, workers=workers)))
     if output is None:
         sys.stdout.write(text)
         return 0
@@ -63,10 +63,10 @@ def render_envoy_file(config: Path, output: Path | None) -> int:
     return 0
 
 
-def render_envoy_folder(config: Path, folder: Path) -> int:
+def render_envoy_folder(config: Path, folder: Path, workers: int | None = None) -> int:
     """The same as files that a running Envoy watches. Returns when Envoy, if one runs on them, has taken the
     change over and let go of what is no longer in it."""
     from router_extproc.app.envoy_folder import write_envoy
 
-    asyncio.run(write_envoy(topology_of(load(config)), folder))
+    asyncio.run(write_envoy(topology_of(load(config, workers=workers)), folder))
     return 0

@@ -60,7 +60,7 @@ class Mind:
         """Blocks for a second or two, longer with classifiers. Raises OperatorError."""
         settings = configuration.settings
         # Half: the event loop and Envoy need the rest, and the second thread gains a tenth on short prompts.
-        threads = settings.encoder.threads or max(1, available_threads() // 2)
+        threads = settings.encoder.threads or max(1, available_threads(settings.workers) // 2)
         encoder = open_encoder(bundle, Options(threads=threads, max_tokens=settings.encoder.max_tokens))
         verifier = open_verifier(bundle, threads) if settings.semantic_cache.verifier.enabled else None
         guards = guard_models(configuration)

@@ -5,9 +5,7 @@ event loop, no lock and no memory with the router.
 """
 
 import asyncio
-import contextlib
 import importlib.util
-import logging
 import os
 import shutil
 import sys
@@ -21,22 +19,10 @@ from typing import Final
 from router_extproc.app.configuration import Configuration, reachable
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.forward import Forward
+from router_extproc.supervisor.keep import FIRST_WAIT, PROBE_SECONDS, STEADY_SECONDS, Pace, kept_running
 from router_extproc.supervisor.process import Child
 
-log = logging.getLogger(__name__)
-
 LIBRARY: Final = "nicegui"
-FIRST_WAIT: Final = 1.0
-LONGEST_WAIT: Final = 60.0
-STEADY_SECONDS: Final = 60.0
-"""A page that ran for so long is started again without having to wait for longer than the first time."""
-
-PROBE_SECONDS: Final = 10.0
-"""Between two questions whether the page still answers."""
-
-MOST_UNANSWERED: Final = 6
-"""One after the other: then it is taken for hung. A start on a busy machine may take half a minute."""
-
 STOP_SECONDS: Final = 3.0
 SOCKET: Final = "page.sock"
 API_SOCKET: Final = "api.sock"
@@ -143,36 +129,10 @@ async def keep_running(
     steady: float = STEADY_SECONDS,
     between: float = PROBE_SECONDS,
 ) -> None:
-    """Run `command` again whenever it ends, or has not answered for long, after a wait that doubles; until
-    cancelled. `answers` asks it, with a deadline of its own, every `between` seconds. `env` is its whole
-    environment; None: ours."""
-    loop, wait = asyncio.get_running_loop(), first_wait
-    while True:
-        began = loop.time()
-        try:
-            child = await Child.start("the page", command, output, env)
-        except OperatorError as error:
-            log.error("%s", error)
-        else:
-            try:
-                hung = await _hung(child, answers, between)
-            finally:
-                await child.stop(STOP_SECONDS)
-            said = "the page did not answer any more and was ended" if hung else child.failure()
-            log.error("%s; it is started again in %g s", said, wait)
-        if loop.time() - began >= steady:
-            wait = first_wait
-        await asyncio.sleep(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
-
-
-async def _hung(child: Child, answers: Callable[[], Awaitable[bool]], between: float) -> bool:
-    """Wait until it ends by itself (False) or has left MOST_UNANSWERED questions unanswered (True)."""
-    unanswered = 0
-    while unanswered < MOST_UNANSWERED:
-        with contextlib.suppress(TimeoutError):  # it still runs
-            async with asyncio.timeout(between):
-                await child.process.wait()
-                return False
-        unanswered = 0 if await answers() else unanswered + 1
-    return True
+    """Run `command` again whenever it ends, or has not answered for long; until cancelled. `answers` asks it,
+    with a deadline of its own. `env` is its whole environment; None: ours."""
+    await kept_running(
+        lambda: Child.start("the page", command, output, env),
+        answers,
+        Pace(first_wait=first_wait, steady=steady, between=between, stop=STOP_SECONDS),
+    )

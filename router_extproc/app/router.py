@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aiohttp.web import RouteDef
-
 from router_extproc.app.caching import Cache, open_cache
 from router_extproc.app.certificates import certificates_of
 from router_extproc.app.changes import Changes, prices_of
@@ -25,15 +23,14 @@ from router_extproc.app.configuration import (
     tools_file,
 )
 from router_extproc.app.mind import Mind
-from router_extproc.app.page import page_of
+from router_extproc.app.public import serve_public
 from router_extproc.app.reload import Generation, Generations, Proxy, watch
 from router_extproc.app.telling import Telling, collecting
-from router_extproc.app.token import admin_token, api_host, debug_token, debug_token_path, is_loopback
+from router_extproc.app.token import admin_token, debug_token, debug_token_path
 from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
-from router_extproc.server.absence import routes_of_no_page
 from router_extproc.server.answers import AnswerScreener
 from router_extproc.server.api.cache import CacheAdmin, Facts, cache_routes
 from router_extproc.server.api.classify import classify_routes
@@ -52,12 +49,8 @@ from router_extproc.server.api.vectors import vector_routes
 from router_extproc.server.driver import Ports, log_bug
 from router_extproc.server.flights import Flights
 from router_extproc.server.http import (
-    Exposition,
-    Site,
     metrics_route,
     probe,
-    serve_api,
-    serve_metrics,
     serve_socket,
 )
 from router_extproc.server.lag import watch_lag
@@ -129,7 +122,11 @@ async def running(
         log.warning("%s: %s", configuration.path, line)
     async with AsyncExitStack() as stack:
         # First, because the files may be wrong, and nothing else has been started then.
-        certificates = await stack.enter_async_context(certificates_of(configuration, metrics))
+        # A worker opens the first only; its parent has the others.
+        listeners = tuple(Listening) if worker is None else (Listening.EXT_PROC,)
+        certificates = await stack.enter_async_context(
+            certificates_of(configuration, metrics.certificates, listeners)
+        )
         analyst = await _analyst(stack, mind, metrics)
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
@@ -162,7 +159,7 @@ async def running(
         admin = _cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)
         routes = complete(
             (
-                *status_routes(_checks(settings, servicer, listener, worker), generations.as_json),
+                *status_routes(_checks(settings, servicer, listener), generations.as_json),
                 *overview_routes(window, pool, lambda: _served(generations), clock),
                 *classify_routes(reader, metrics),
                 *vector_routes(reader, mind.encoder.dimension),
@@ -303,74 +300,16 @@ async def _serve_http(
     await serve_public(stack, configuration, served(routes, token), token, metrics.exposition, certificates)
 
 
-async def serve_public(
-    stack: AsyncExitStack,
-    configuration: Configuration,
-    routes: Sequence[RouteDef],
-    token: str | None,
-    exposition: Exposition,
-    certificates: Mapping[Listening, Certificates],
-) -> None:
-    """The API with the page, and the metrics, where the configuration says. `token` guards the API."""
-    settings = configuration.settings
-    api, exposed = settings.listeners.api, settings.listeners.metrics
-    host = api_host(api.address, guarded=token is not None)
-    if host != api.address:
-        log.warning(
-            "%s: listeners.api.address: %s is not opened without a token, %s is; set admin.token_file",
-            configuration.path,
-            api.address,
-            host,
-        )
-    page = await stack.enter_async_context(page_of(configuration, guarded=token is not None))
-    shown = routes_of_no_page() if page is None else page.forward.routes
-    site = Site(
-        host,
-        api.port,
-        "listeners.api",
-        certificates.get(Listening.API),
-        _names(host, api.allowed_hosts),
-        None if page is None else page.api,
-    )
-    server = await serve_api(site, (*routes, *shown))
-    stack.push_async_callback(server.stop)
-    site = Site(
-        exposed.address,
-        exposed.port,
-        "listeners.metrics",
-        certificates.get(Listening.METRICS),
-        _names(exposed.address, exposed.allowed_hosts),
-    )
-    server = await serve_metrics(site, exposition, CONTENT_TYPE)
-    stack.push_async_callback(server.stop)
-    if page is not None:
-        # Pushed last, done first: web sockets would hold up the API's stop.
-        stack.push_async_callback(page.forward.dismiss)
-
-
-def _names(host: str, given: Sequence[str] | None) -> Sequence[str] | None:
-    """On loopback none by default: whoever is on this machine knows it by an address or as localhost.
-    Elsewhere any: a router on a network has the names that its network gives it."""
-    return () if given is None and is_loopback(host) else given
-
-
-def _checks(
-    settings: Settings, servicer: Servicer, listener: Listener, worker: Worker | None
-) -> dict[str, Check]:
-    """Of a worker, whether Envoy asks how it is: the parent looks whether requests come through."""
-
+def _checks(settings: Settings, servicer: Servicer, listener: Listener) -> dict[str, Check]:
     async def accepting() -> bool:
-        return not listener.draining
-
-    async def asked() -> bool:
-        return listener.asked_within(ASKED_SECONDS)
+        return listener.accepting
 
     through = _through_envoy(settings, servicer)
 
     async def known() -> bool:
-        return await asked() or await through()
+        return listener.asked_within(ASKED_SECONDS) or await through()
 
-    return {"envoy": known if worker is None else asked, "accepting": accepting}
+    return {"envoy": known, "accepting": accepting}
 
 
 def _through_envoy(settings: Settings, servicer: Servicer) -> Check:

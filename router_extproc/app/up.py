@@ -26,11 +26,13 @@ from router_extproc.app.proxy import EnvoyFolder
 from router_extproc.app.router import running
 from router_extproc.app.serve import spare_collections
 from router_extproc.app.stopping import Stop
+from router_extproc.app.workers import crew
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.http import probe
 from router_extproc.settings.schema import Address
 from router_extproc.settings.tls_schema import ServerTls
 from router_extproc.supervisor.envoy import envoy_command, envoy_program
+from router_extproc.supervisor.leash import tethered
 from router_extproc.supervisor.ports import require_free
 from router_extproc.supervisor.process import Child
 from router_extproc.supervisor.wait import until
@@ -40,6 +42,7 @@ START_SECONDS: Final = 30.0
 """The longest a child may take until it answers."""
 
 STOP_SECONDS: Final = 5.0
+LOG: Final = "router.log"
 
 QUESTION: Final = (
     '{"model":"auto","messages":[{"role":"system","content":"You are a helpful assistant."},'
@@ -47,17 +50,19 @@ QUESTION: Final = (
 )
 
 
-def up(config: Path, state: Path) -> int:
+def up(config: Path, state: Path, workers: int | None = None) -> int:
     """Returns 0 after SIGINT or SIGTERM; raises OperatorError when a part cannot start or ends by itself."""
     began = time.monotonic()
-    configuration = load(config)
+    configuration = load(config, workers=workers)
     _open_state(configuration, state)
     require_secrets(configuration)
     require_free(_addresses(configuration))
     envoy = envoy_program()
     bundle = ensure_bundle(configuration.settings)
-    say(f"loading encoder {bundle.encoder}")
-    mind = Mind.load(bundle, configuration)
+    mind = None
+    if configuration.settings.workers == 1:
+        say(f"loading encoder {bundle.encoder}")
+        mind = Mind.load(bundle, configuration)
     asyncio.run(_run(configuration, mind, envoy, state, began))
     return 0
 
@@ -67,12 +72,14 @@ def _open_state(configuration: Configuration, state: Path) -> None:
     try:
         state.mkdir(parents=True, exist_ok=True)
         given = configuration.settings.observability
-        configure_logging(given.log_level, state / "router.log", given.log_format)
+        configure_logging(given.log_level, state / LOG, given.log_format)
     except OSError as error:
         raise OperatorError(f"{state}: cannot be written: {error.strerror}") from error
 
 
-async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Path, began: float) -> None:
+async def _run(
+    configuration: Configuration, mind: Mind | None, envoy: Path, state: Path, began: float
+) -> None:
     stop, listeners = Stop.at_signals().asked, configuration.settings.listeners
     async with AsyncExitStack() as stack:
         children = []
@@ -95,9 +102,12 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
         from router_extproc.envoyconf.dynamic import BOOTSTRAP
 
         folder = state / "envoy"
-        proxy_folder = EnvoyFolder(folder)
-        stack.push_async_callback(proxy_folder.close)
-        await stack.enter_async_context(running(configuration, mind, proxy_folder))
+        if mind is None:
+            await stack.enter_async_context(crew(configuration, state / LOG))
+        else:
+            proxy_folder = EnvoyFolder(folder)
+            stack.push_async_callback(proxy_folder.close)
+            await stack.enter_async_context(running(configuration, mind, proxy_folder))
         say(f"the router listens on {', '.join(map(listened, processes_of(configuration)))}")
         await write_envoy(topology_of(configuration), folder)
         proxy = envoy_command(envoy, folder / BOOTSTRAP)
@@ -114,7 +124,7 @@ async def _run(configuration: Configuration, mind: Mind, envoy: Path, state: Pat
 
 
 async def _start(stack: AsyncExitStack, name: str, command: Sequence[str], log: Path) -> Child:
-    child = await Child.start(name, command, log)
+    child = await Child.start(name, tethered(command), log)
     stack.push_async_callback(child.stop, STOP_SECONDS)
     return child
 

@@ -80,10 +80,16 @@ def threads_for(quota: float | None, cpus: int) -> int:
     return max(1, min(cpus, cpus if quota is None else int(quota)))
 
 
-def available_threads() -> int:
-    """Threads for one run of the encoder: affinity, quota and `MOST_USEFUL` together, at least 1."""
-    cpus = min(MOST_USEFUL, len(os.sched_getaffinity(0)))
-    return threads_for(tightest_quota(_read_text), cpus)
+def share_of(cpus: int, quota: float | None, workers: int) -> int:
+    """Threads for one run of the encoder in each of `workers` processes: an equal share of the processors and
+    of the quota, at most MOST_USEFUL, at least 1."""
+    each = None if quota is None else quota / workers
+    return threads_for(each, min(MOST_USEFUL, max(1, cpus // workers)))
+
+
+def available_threads(workers: int = 1) -> int:
+    """`share_of` this process's affinity and quota, which `workers` processes have together."""
+    return share_of(len(os.sched_getaffinity(0)), tightest_quota(_read_text), workers)
 
 
 def _read_text(path: str) -> str | None:

@@ -63,7 +63,7 @@ class Listener:
         self._certificates = certificates
         self._server = grpc.aio.server(options=options(max_message_bytes))
         self._health = _Health()
-        self._draining = False
+        self._accepting = self._drained = False
         self._hurried = asyncio.Event()
         self._server.add_generic_rpc_handlers((servicer.handler(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -100,14 +100,15 @@ class Listener:
     async def serving(self, ready: bool) -> None:
         """What health reports, for the server as a whole and for the service by name."""
         states = health_pb2.HealthCheckResponse
+        self._accepting = ready and not self._drained
         status = states.SERVING if ready else states.NOT_SERVING
         for service in ("", SERVICE):
             await self._health.set(service, status)
 
     @property
-    def draining(self) -> bool:
-        """Whether Envoy is told to turn away."""
-        return self._draining
+    def accepting(self) -> bool:
+        """Whether Envoy is told to send streams."""
+        return self._accepting
 
     def asked_within(self, seconds: float) -> bool:
         """Whether Envoy asked lately how the service is: it does where several routers are behind it."""
@@ -120,7 +121,8 @@ class Listener:
     async def drain(self) -> None:
         """Health says NOT_SERVING from now on; everything is still served. Call it some health-check
         intervals before `stop`, so that Envoy has turned to other replicas by then."""
-        self._draining = True
+        self._accepting = False
+        self._drained = True
         await self._health.enter_graceful_shutdown()
 
     async def stop(self, grace: float) -> None:

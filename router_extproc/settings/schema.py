@@ -114,7 +114,8 @@ class Classifier(Strict):
 
 class Encoder(Strict):
     """`bundle` is a folder made by `router-extproc models build`; by default the one in the model cache.
-    `threads` defaults to half of the CPU quota of the control group, at least one."""
+    `threads`, of each worker, defaults to half of its share of the control group's CPU quota, at least
+    one."""
 
     bundle: str | None = None
     threads: PositiveInt | None = None

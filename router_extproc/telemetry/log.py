@@ -107,15 +107,32 @@ class Behind(logging.Handler):
         return logging.LogRecord(__name__, logging.WARNING, __file__, 0, said, (count,), None)
 
 
-def configure_logging(level: str, file: Path | None = None, form: str = "json") -> None:
-    """Send records of `level` and above to `file`, by default to stderr, in `form`: `json` or `text`.
-    Libraries are heard from WARNING on. Raises OSError when `file` cannot be opened."""
+def configure_logging(
+    level: str, file: Path | None = None, form: str = "json", worker: int | None = None
+) -> None:
+    """Send records of `level` and above to `file`, by default to stderr, in `form`: `json` or `text`. Each
+    names the `worker` that said it, where there is one. Libraries are heard from WARNING on. Raises OSError
+    when `file` cannot be opened."""
     handler = logging.FileHandler(file, encoding="utf-8") if file else logging.StreamHandler(sys.stderr)
+    if worker is not None:
+        handler.addFilter(_Signed(worker))
     handler.setFormatter(TextLines() if form == "text" else JsonLines())
     logging.basicConfig(level=logging.WARNING, handlers=[Behind(handler)], force=True)
     set_level(level)
     # It logs a request that it cannot parse with a traceback that quotes it.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+class _Signed(logging.Filter):
+    """Adds the worker's number to every record."""
+
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        setattr(record, FIELDS, {**_fields(record), "worker": self._worker})
+        return True
 
 
 def set_level(level: str) -> None:

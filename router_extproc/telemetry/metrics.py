@@ -46,6 +46,7 @@ from router_extproc.routing.world import Condition
 from router_extproc.screening.policy import GUARD, PII
 from router_extproc.screening.spans import PII_TYPES
 from router_extproc.telemetry.cache_metrics import CacheMetrics
+from router_extproc.telemetry.certificates import CertificateMetrics
 from router_extproc.telemetry.collectors import Collectors
 from router_extproc.telemetry.labels import (
     BATCH_SIZES,
@@ -54,8 +55,6 @@ from router_extproc.telemetry.labels import (
     UNKNOWN,
     BatchProblem,
     Classifier,
-    Listening,
-    Renewal,
     RequestError,
     Sending,
     Step,
@@ -72,6 +71,7 @@ class Metrics:
     def __init__(self, backend: str = "memory") -> None:
         self.registry = CollectorRegistry()
         self._collectors = Collectors(self.registry)
+        self.certificates = CertificateMetrics(self._collectors)
         self._conditions: Callable[[], Mapping[str, Condition]] = dict
         self.cache = CacheMetrics(self._collectors, backend)
         self._spending = Spending(self._collectors)
@@ -137,14 +137,6 @@ class Metrics:
 
     def reloaded(self, outcome: str) -> None:
         self._collectors.count("router_configuration_reloads_total", outcome)
-
-    def certified(self, listening: Listening, expires: float) -> None:
-        """A listener's certificates are in use; the first of them ends at `expires`, seconds since 1970."""
-        self._collectors.set("router_certificate_expiry_timestamp_seconds", expires, listening)
-
-    def renewed(self, listening: Listening, outcome: Renewal) -> None:
-        """The files of a listener's certificates changed."""
-        self._collectors.count("router_certificate_reloads_total", listening, outcome)
 
     def batch(self, jobs: int) -> None:
         """So many jobs went to the encoder together."""

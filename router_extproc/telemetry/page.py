@@ -9,9 +9,12 @@ from pathlib import Path
 
 from router_extproc.telemetry.collectors import METRICS
 from router_extproc.telemetry.table import Configured, Label, Metric, Whose
+from router_extproc.telemetry.table_own import WORKERS
 from router_extproc.telemetry.table_peer import ABSENT
 
 BEGIN, END = "<!-- table -->\n", "<!-- end of table -->\n"
+
+ALL = (*METRICS, *WORKERS)
 
 _TITLES = {
     Whose.PEER: "Names of vLLM Semantic Router, late 2025",
@@ -35,19 +38,19 @@ def put(page: str) -> str:
 def _lines() -> Iterator[str]:
     for whose, title in _TITLES.items():
         yield from (f"### {title}", "", "| metric | type | unit | what |", "|---|---|---|---|")
-        yield from (_row(each) for each in METRICS if each.whose is whose)
+        yield from (_row(each) for each in ALL if each.whose is whose)
         yield ""
     yield from ("### Absent", "", "| name | why |", "|---|---|")
     yield from (f"| `{each.name}` | {each.reason} |" for each in ABSENT)
     yield from ("", "### Labels", "", "| label | of | values |", "|---|---|---|")
     bounds: dict[tuple[str, str], list[str]] = {}
-    for metric in METRICS:
+    for metric in ALL:
         for label in metric.labels:
             bounds.setdefault((label.name, _values(label)), []).append(f"`{metric.name}`")
     for (name, values), metrics in sorted(bounds.items()):
         yield f"| `{name}` | {', '.join(metrics)} | {values} |"
     yield from ("", "### Buckets", "", "| histogram | upper bounds |", "|---|---|")
-    for metric in METRICS:
+    for metric in ALL:
         if metric.buckets:
             yield f"| `{metric.name}` | {', '.join(f'{bound:g}' for bound in metric.buckets)} |"
 

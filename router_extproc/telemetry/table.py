@@ -36,6 +36,7 @@ class Configured(StrEnum):
     PARAMETERS = "parameters of the reasoning families"
     CURRENCIES = "currencies of the models' prices"
     GENERATION = "the digest of the configuration in force; one at a time"
+    WORKER = "numbers of the workers, from 0"
 
 
 Values = type[StrEnum] | tuple[str, ...] | Configured

@@ -129,18 +129,6 @@ _PROCESS = (
     _counter(
         "router_configuration_reloads_total", "Changed configurations, and what became of them.", by.RELOAD
     ),
-    _gauge(
-        "router_certificate_expiry_timestamp_seconds",
-        "When the first certificate of a listener's chain ends, in seconds since 1970.",
-        by.LISTENER,
-        unit="seconds",
-    ),
-    _counter(
-        "router_certificate_reloads_total",
-        "Changed certificate files of a listener, and what became of them.",
-        by.LISTENER,
-        by.RENEWAL,
-    ),
     _counter("router_port_failures_total", "Failures of ports.", by.PORT, by.FAILURE),
     _counter("router_head_failures_total", "Heads that said nothing.", by.HEAD),
     _counter("router_traces_total", "Traces for the collector, and what became of them.", by.SENDING),
@@ -155,4 +143,25 @@ _PROCESS = (
     _histogram("router_event_loop_lag_seconds", "How late the event loop does what is due.", LAG_SECONDS),
 )
 
-OWN: Final = (*_ROUTING, *_GUARDS, *_CACHE, *_PROCESS)
+CERTIFICATES: Final = (
+    _gauge(
+        "router_certificate_expiry_timestamp_seconds",
+        "When the first certificate of a listener's chain ends, in seconds since 1970.",
+        by.LISTENER,
+        unit="seconds",
+    ),
+    _counter(
+        "router_certificate_reloads_total",
+        "Changed certificate files of a listener, and what became of them.",
+        by.LISTENER,
+        by.RENEWAL,
+    ),
+)
+
+WORKERS: Final = (
+    _gauge("router_worker_up", "1 while the worker takes streams, with several workers.", by.WORKER),
+    _counter("router_worker_restarts_total", "Workers that ended or hung and were started again.", by.WORKER),
+)
+"""Of the parent of several workers, whose own metrics have the label `worker` then."""
+
+OWN: Final = (*_ROUTING, *_GUARDS, *_CACHE, *_PROCESS, *CERTIFICATES)

@@ -1,5 +1,5 @@
-"""Routers restarted, and their configuration changed, under load and behind one real Envoy: no client notices,
-and every request is routed."""
+"""Routers restarted, and their configuration changed, under load and behind one real Envoy: no client
+notices, and every request is routed."""
 
 import asyncio
 import contextlib
