@@ -1,23 +1,25 @@
-"""What becomes of requests that the router does not judge: which of the default routes refuse them.
+"""What becomes of requests that the router does not judge: which of the default routes lead nowhere.
 
-A route, not the filter, says so, because routes can change while Envoy runs: a guard that is switched on then
-closes the pool in the same moment. A request is bound by the route that it has before the router answers, so
-only the default ones matter. Knows nothing of where a route leads.
+The filter always fails open (`failure_mode_allow`), because a filter that fails closed would also cut off
+answers under way when a router dies, and could not change while Envoy runs. A guarded pool is closed by its
+routes instead: a request that nobody has judged has no `x-selected-model`, and no route to a server. So it
+does not matter how the router failed.
 """
 
 import copy
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from envoy_data_plane.envoy.config.core import v3 as core
 from envoy_data_plane.envoy.config.route import v3 as route
-from envoy_data_plane.envoy.extensions.filters.http.ext_proc import v3 as ext_proc
 from envoy_data_plane.envoy.type.matcher import v3 as matcher
-from envoy_data_plane.google.protobuf import Any
 
 from router_extproc.base.paths import CHAT_PATH, READS
 from router_extproc.envoyconf.topology import Away
 
-EXT_PROC_FILTER = "envoy.filters.http.ext_proc"
+UNJUDGED = "The router that must see this request first does not answer. Try again."
+UNJUDGED_STATUS = 503
+"""No model has seen the request, and a client may try again."""
 
 
 def bound(routes: Iterable[route.Route], away: Away, unread_paths: Sequence[str]) -> Iterator[route.Route]:
@@ -30,25 +32,25 @@ def bound(routes: Iterable[route.Route], away: Away, unread_paths: Sequence[str]
         else:
             if unread_paths:
                 yield _only(each, _paths(unread_paths))
-            yield from _guarded(_without_upgrade(each))
+            yield from _guarded(each)
 
 
 def _guarded(each: route.Route) -> Iterator[route.Route]:
     method = _method_of(each)
     if method is None:
-        yield _only(each, _methods(READS))
-    yield each if method in READS else _closed(each)
+        yield _without_upgrade(_only(each, _methods(READS)))
+    yield _without_upgrade(each) if method in READS else _closed(each)
 
 
 def _closed(each: route.Route) -> route.Route:
-    """Refuses what the router did not judge."""
-    own = ext_proc.ExtProcPerRoute(overrides=ext_proc.ExtProcOverrides(failure_mode_allow=False))
-    changed = copy.deepcopy(each)
-    changed.typed_per_filter_config = {EXT_PROC_FILTER: Any.pack(own)}
-    return changed
+    """Refuses what came here unjudged."""
+    body = core.DataSource(inline_string=UNJUDGED)
+    refusal = route.DirectResponseAction(status=UNJUDGED_STATUS, body=body)
+    return route.Route(name=each.name, match=each.match, direct_response=refusal)
 
 
 def _without_upgrade(each: route.Route) -> route.Route:
+    """A websocket's content passes no filter."""
     changed = copy.deepcopy(each)
     if changed.route is not None:
         changed.route.upgrade_configs = [

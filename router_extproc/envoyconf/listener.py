@@ -17,7 +17,6 @@ from envoy_data_plane.google.protobuf import Any, Struct
 
 from router_extproc.base.names import INTERNAL
 from router_extproc.envoyconf.addresses import address, extension, watched_file
-from router_extproc.envoyconf.away import EXT_PROC_FILTER
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
 from router_extproc.envoyconf.local_replies import local_replies
 from router_extproc.envoyconf.routes import ROUTE_CONFIGURATION
@@ -88,7 +87,9 @@ def client_listener(topology: Topology, routes: Routes) -> listener.Listener:
 
 def _connection_manager(topology: Topology, routes: Routes) -> hcm.HttpConnectionManager:
     router = hcm.HttpFilter(name="envoy.filters.http.router", typed_config=Any.pack(http_router.Router()))
-    processor = hcm.HttpFilter(name=EXT_PROC_FILTER, typed_config=Any.pack(_processor(topology)))
+    processor = hcm.HttpFilter(
+        name="envoy.filters.http.ext_proc", typed_config=Any.pack(_processor(topology))
+    )
     return hcm.HttpConnectionManager(
         stat_prefix=STAT_PREFIX,
         route_config=routes if isinstance(routes, route.RouteConfiguration) else None,
@@ -148,8 +149,8 @@ def _processor(topology: Topology) -> ext_proc.ExternalProcessor:
             envoy_grpc=core.GrpcServiceEnvoyGrpc(cluster_name=EXT_PROC_CLUSTER),
             retry_policy=retry_policy(topology),
         ),
-        # A router that is away costs routing and cache, not the service. Routes may say otherwise: they can
-        # change while Envoy runs, as the guards do.
+        # A router that is away costs routing and cache, not the service, and no answer under way. Where it
+        # must not be so, the routes refuse what the router has not judged (`envoyconf.away`).
         failure_mode_allow=True,
         processing_mode=ext_proc.ProcessingMode(
             request_header_mode=send,

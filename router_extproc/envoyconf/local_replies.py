@@ -9,6 +9,8 @@ from envoy_data_plane.envoy.extensions.access_loggers.filters.cel import v3 as c
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager import v3 as hcm
 from envoy_data_plane.google.protobuf import Any, Struct
 
+from router_extproc.envoyconf.away import UNJUDGED_STATUS
+
 UPSTREAM_FAILURES = ("UH", "UF", "UO", "UC", "UR", "URX", "UPE", "SI", "DT")
 """Response flags of requests that no server answered. An answer of the router's has them only where it stands
 in for a failing model; its details (`cache_...`) tell it apart."""
@@ -22,15 +24,10 @@ NOT_SERVED = "direct_response"
 answers by itself."""
 
 
-UNJUDGED = "ext_proc_error"
-"""What Envoy's response code details begin with when a request is refused because the router could not judge
-it: it is away, did not answer in time, or ended the stream with an error."""
-
-
 def local_replies(max_body_bytes: int, *, timed: bool = False) -> hcm.LocalReplyConfig:
     """`max_body_bytes` is the limit that the refusal of a larger body names. `timed`: a whole request has a
     time limit somewhere."""
-    mappers = [_too_large(max_body_bytes), _no_key(), _not_served(), _unjudged(), _upstream_failed(timed)]
+    mappers = [_too_large(max_body_bytes), _no_key(), _unjudged(), _not_served(), _upstream_failed(timed)]
     return hcm.LocalReplyConfig(mappers=mappers)
 
 
@@ -60,12 +57,10 @@ def _not_served() -> hcm.ResponseMapper:
 
 
 def _unjudged() -> hcm.ResponseMapper:
-    """Envoy answers 500 or 504. No model has seen the request, so a client may try again: 503 says so."""
-    message = "The router that must see this request first does not answer. Try again."
+    refused = f"response.code == {UNJUDGED_STATUS} && response.code_details == '{NOT_SERVED}'"
     return hcm.ResponseMapper(
-        filter=_cel(f"response.code_details.startsWith('{UNJUDGED}')"),
-        status_code=503,
-        body_format_override=_error(message, "server_error", "router_unavailable"),
+        filter=_cel(refused),
+        body_format_override=_error("%LOCAL_REPLY_BODY%", "server_error", "router_unavailable"),
     )
 
 
