@@ -81,7 +81,8 @@ class Served:
 async def serving(folder: Path, files: Mapping[str, bytes], *, mutual: bool = False) -> AsyncIterator[Served]:
     mounted = MountedSecret(folder / "mounted", files)
     places = [mounted.folder / name for name in ("tls.crt", "tls.key")]
-    named = TlsFiles("listeners.api.tls", *places, mounted.folder / "ca.crt" if mutual else None)
+    authorities = mounted.folder / "ca.crt" if mutual else None
+    named = TlsFiles("listeners.api.tls", places[0], places[1], authorities)
     certificates, metrics = Certificates(named, read_pair(named, time.time())), Metrics()
     following = asyncio.create_task(Renewals(Listening.API, certificates, metrics, 0.01).follow(0.02))
     port = free_port()
@@ -262,7 +263,7 @@ async def test_the_whole_router_with_tls_everywhere_and_the_commands_that_ask_it
     pair = {"certificate_file": "router.crt", "key_file": "router.key"}
     envoy = {"ca_file": "authority.pem", "server_name": "router.internal"}
     envoy |= {"certificate_file": "envoy.crt", "key_file": "envoy.key"}
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "ext_proc": {"tls": {**pair, "client_ca_file": "clients.pem", "envoy": envoy}},
         "api": {"tls": pair},
         "metrics": {"tls": {**pair, "client_ca_file": "clients.pem"}},
