@@ -19,7 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except OperatorError as error:
-        sys.stderr.write(f"router-extproc: {error}\n")
+        from router_extproc.app.terminal import printable
+
+        sys.stderr.write(f"router-extproc: {printable(str(error))}\n")
         return 1
     except KeyboardInterrupt:
         return 130

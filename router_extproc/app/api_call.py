@@ -47,9 +47,10 @@ def plain_errors(address: str, cure: str) -> Iterator[None]:
     except aiohttp.ClientError as error:
         if isinstance(error.__cause__, ssl.SSLError):
             raise _untrusted(address, error.__cause__) from error
-        raise OperatorError(
-            f"{address}: the answer broke off ({type(error).__name__}); the router's log says why"
-        ) from error
+        where = "the router's log says why"
+        if address.startswith("https:"):
+            where += ", unless it asks clients for a certificate (client_ca_file): name one for this command"
+        raise OperatorError(f"{address}: the answer broke off ({type(error).__name__}); {where}") from error
 
 
 def _untrusted(address: str, error: Exception) -> OperatorError:

@@ -19,6 +19,7 @@ from typing import Final
 from router_extproc.app.configuration import Configuration, reachable
 from router_extproc.base.errors import OperatorError
 from router_extproc.server.forward import Forward
+from router_extproc.supervisor.environment import inherited
 from router_extproc.supervisor.keep import FIRST_WAIT, PROBE_SECONDS, STEADY_SECONDS, Pace, kept_running
 from router_extproc.supervisor.process import Child
 
@@ -28,23 +29,6 @@ SOCKET: Final = "page.sock"
 API_SOCKET: Final = "api.sock"
 """In the same folder, which is this user's alone: how the page calls the router, whatever certificates the
 API's own address asks for."""
-
-INHERITED: Final = frozenset(
-    {
-        "HOME",
-        "LANG",
-        "LD_LIBRARY_PATH",
-        "PATH",
-        "SSL_CERT_DIR",
-        "SSL_CERT_FILE",
-        "TMPDIR",
-        "TZ",
-        "VIRTUAL_ENV",
-    }
-)
-"""What a Python process needs to start, and to verify an Envoy behind https."""
-
-INHERITED_PREFIXES: Final = ("LC_", "PYTHON")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +54,7 @@ async def page_of(configuration: Configuration, *, guarded: bool) -> AsyncIterat
         command(configuration, folder, guarded=guarded),
         folder / "output.log",
         forward.answers,
-        env=environment(os.environ),
+        env=inherited(os.environ),
     )
     watch = asyncio.create_task(page, name="page")
     try:
@@ -107,16 +91,6 @@ def command(configuration: Configuration, folder: Path, *, guarded: bool) -> Seq
         *(("--guarded",) if guarded else ()),
         *(("--secure",) if settings.listeners.api.tls is not None else ()),
     )
-
-
-def environment(ours: Mapping[str, str]) -> Mapping[str, str]:
-    """Of the page's process. The router's own holds keys of providers, of tenants and of the store, under
-    names that the configuration chooses: so what is passed on is named, not what is kept back."""
-    return {
-        name: value
-        for name, value in ours.items()
-        if name in INHERITED or name.startswith(INHERITED_PREFIXES)
-    }
 
 
 async def keep_running(

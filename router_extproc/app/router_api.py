@@ -32,7 +32,7 @@ from router_extproc.app.token import read_token
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.schema import Address, Listeners
 from router_extproc.settings.tls_schema import ApiTls
-from router_extproc.settings.yaml_file import MAX_BYTES
+from router_extproc.settings.yaml_file import MAX_BYTES, Loader
 
 CONNECT_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 5.0
@@ -143,7 +143,7 @@ def _scalar(node: yaml.Node | None) -> object:
     """None for what is no scalar, or not what its tag says."""
     if isinstance(node, yaml.ScalarNode):
         with suppress(yaml.YAMLError, ValueError):  # such as the date 2026-13-01
-            return yaml.SafeLoader("").construct_object(node)
+            return Loader("").construct_object(node)
     return None
 
 

@@ -12,6 +12,7 @@ from router_extproc.app.glance import Glance, State, worries
 from router_extproc.app.glance_view import status_view
 from router_extproc.app.router_api import Documents, Place, RouterApi, glance_of, opened
 from router_extproc.app.screen import show
+from router_extproc.app.terminal import printable
 from router_extproc.base.errors import OperatorError
 
 READY: Final = 0
@@ -39,7 +40,7 @@ def status(config: Path, *, api: str | None, as_json: bool) -> int:
 
 def not_asked(error: OperatorError) -> int:
     """Not the exit code 1 of other commands: that is a router which answers and is not well."""
-    sys.stderr.write(f"router-extproc: {error}\n")
+    sys.stderr.write(f"router-extproc: {printable(str(error))}\n")
     return NOT_ASKED
 
 

@@ -1,13 +1,15 @@
 """`up`: the whole stack on this machine, in the foreground: the pool, the router, Envoy."""
 
 import asyncio
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
+from router_extproc.app.api_call import TOKEN_VARIABLE
 from router_extproc.app.api_tls import trust_of
 from router_extproc.app.configuration import (
     Configuration,
@@ -31,6 +33,7 @@ from router_extproc.base.errors import OperatorError
 from router_extproc.server.http import probe
 from router_extproc.settings.schema import Address
 from router_extproc.settings.tls_schema import ServerTls
+from router_extproc.supervisor.environment import inherited, without
 from router_extproc.supervisor.envoy import envoy_command, envoy_program
 from router_extproc.supervisor.leash import tethered
 from router_extproc.supervisor.ports import require_free
@@ -92,7 +95,9 @@ async def _run(
                 "--config",
                 str(configuration.path),
             ]
-            children.append(await _start(stack, "the simulated pool", command, state / "pool.log"))
+            children.append(
+                await _start(stack, "the simulated pool", command, state / "pool.log", inherited(os.environ))
+            )
             for model in simulated_models(configuration):
                 url = f"http://{reachable(Address(address=model.host, port=model.port))}/health"
                 await until(probe(url, 1.0), url, START_SECONDS, children=children, stop=stop)
@@ -111,7 +116,7 @@ async def _run(
         say(f"the router listens on {', '.join(map(listened, processes_of(configuration)))}")
         await write_envoy(topology_of(configuration), folder)
         proxy = envoy_command(envoy, folder / BOOTSTRAP)
-        children.append(await _start(stack, "Envoy", proxy, state / "envoy.log"))
+        children.append(await _start(stack, "Envoy", proxy, state / "envoy.log", for_envoy(configuration)))
         ready = f"{_scheme(listeners.api.tls)}://{reachable(listeners.api)}/ready"
         trust = trust_of(configuration.path, listeners.api.tls)
         asked = probe(ready, 2.0, trust.context, trust.server_name)
@@ -123,10 +128,21 @@ async def _run(
         say("stopping")
 
 
-async def _start(stack: AsyncExitStack, name: str, command: Sequence[str], log: Path) -> Child:
-    child = await Child.start(name, tethered(command), log)
+async def _start(
+    stack: AsyncExitStack, name: str, command: Sequence[str], log: Path, env: Mapping[str, str]
+) -> Child:
+    child = await Child.start(name, tethered(command), log, env)
     stack.push_async_callback(child.stop, STOP_SECONDS)
     return child
+
+
+def for_envoy(configuration: Configuration) -> Mapping[str, str]:
+    """This environment, in which the keys of models are or will be, without what only the router may know."""
+    milvus = configuration.milvus
+    auth = None if milvus is None else milvus.connection.auth
+    names = {TOKEN_VARIABLE, configuration.settings.semantic_cache.tenant_key_env}
+    names |= set() if auth is None else {auth.password_env}
+    return without(os.environ, {name for name in names if name is not None})
 
 
 async def _watch(children: list[Child], stop: asyncio.Event) -> None:

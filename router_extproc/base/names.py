@@ -65,6 +65,12 @@ VSR_DESTINATION = "x-vsr-destination-endpoint"
 """Used by older routers of this family to name an upstream address. Never set here, always stripped:
 a client that could set it would choose the address Envoy connects to."""
 
+DESTINATIONS = ("x-gateway-destination-endpoint", "x-envoy-original-dst-host")
+"""By these an Envoy with a cluster of type ORIGINAL_DST is told an address to connect to: the first is the
+Gateway API inference extension's, the second Envoy's default. The clusters rendered here look at neither;
+clients may not hand them on to an Envoy behind this one. Filters after the first may set them, so the router
+leaves them alone."""
+
 INTERNAL = (
     SELECTED_MODEL,
     VSR_CATEGORY,

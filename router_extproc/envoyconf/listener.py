@@ -15,7 +15,7 @@ from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager i
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation import v3 as early
 from envoy_data_plane.google.protobuf import Any, Struct
 
-from router_extproc.base.names import INTERNAL
+from router_extproc.base.names import DESTINATIONS, INTERNAL
 from router_extproc.envoyconf.addresses import address, extension, watched_file
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
 from router_extproc.envoyconf.local_replies import local_replies
@@ -136,7 +136,8 @@ def _strip_internal_headers(topology: Topology) -> early.HeaderMutation:
 
     Removing it in the route's configuration would be too late: a route has been matched by then.
     """
-    names = INTERNAL if topology.tenant_header is None else (*INTERNAL, topology.tenant_header)
+    tenant = () if topology.tenant_header is None else (topology.tenant_header,)
+    names = (*INTERNAL, *DESTINATIONS, *tenant)
     return early.HeaderMutation(mutations=[mutation_rules.HeaderMutation(remove=name) for name in names])
 
 

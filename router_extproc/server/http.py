@@ -229,7 +229,7 @@ def _named(names: Collection[str] | None) -> Sequence[Middleware]:
 
     @web.middleware
     async def named(request: web.Request, handler: Handler) -> web.StreamResponse:
-        host = (urlsplit(f"//{request.headers.get('host', '')}").hostname or "").rstrip(".")
+        host = _name_in(request.headers.get("host", ""))
         if host in known or host == "localhost" or _is_address(host):
             return await handler(request)
         return error_reply(
@@ -239,6 +239,14 @@ def _named(names: Collection[str] | None) -> Sequence[Middleware]:
         )
 
     return (named,)
+
+
+def _name_in(host: str) -> str:
+    """Of a `Host` field, without the port; "" where it has none."""
+    try:
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
 
 
 def _is_address(host: str) -> bool:

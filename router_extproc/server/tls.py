@@ -101,9 +101,11 @@ class Certificates:
         had."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.verify_mode = self._current.context.verify_mode
-        # A resumed session is not verified again: a client of an authority that is gone would stay.
-        context.num_tickets = 0
-        context.options |= ssl.OP_NO_TICKET
+        if self.files.client_authorities is not None:
+            # A resumed session is not verified again: a client of an authority that is gone would stay. In
+            # TLS 1.3 there are none without tickets, in 1.2 there would be those that the server keeps.
+            context.minimum_version = ssl.TLSVersion.TLSv1_3
+            context.num_tickets = 0
         context.sni_callback = self._with_current
         return context
 

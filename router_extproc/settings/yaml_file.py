@@ -1,7 +1,7 @@
 """A YAML file as plain data. Knows nothing of what the keys mean."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,16 +22,44 @@ PROSE: Final = frozenset(
 """Keys whose values are texts, in which a placeholder may be meant literally."""
 
 
+MAX_WRITTEN: Final = 50_000
+"""Values as they stand in a file, looked at before anything is made of them: a second's work."""
+
 MAX_NODES: Final = 200_000
 MAX_DEPTH: Final = 50
 """Bounds of a document after YAML's aliases are followed, which can make much of little."""
 
+MAX_NUMBER: Final = 64
+"""Characters. A number in base 60 (`1:30:00`, as YAML 1.1 has them) takes time by the square of its
+length."""
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+NOT_AS_TAGGED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What the library raises for a value that is not what its tag says, such as `!!bool maybe`."""
+
+
+class Loader(yaml.CSafeLoader):
     """YAML's safe subset; a key given twice is an error, because one of the two would be ignored."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Raises YAMLError, and nothing else."""
+        try:
+            return super().construct_object(node, deep)
+        except NOT_AS_TAGGED as error:
+            said = str(error) if isinstance(error, ValueError) else "is not what its tag says"
+            raise yaml.MarkedYAMLError(problem=said, problem_mark=node.start_mark) from error
 
-def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+
+def _number(construct: Callable[[Loader, yaml.ScalarNode], Any]) -> Callable[[Loader, yaml.ScalarNode], Any]:
+    def number(loader: Loader, node: yaml.ScalarNode) -> Any:
+        if len(node.value) > MAX_NUMBER:
+            problem = f"a number has at most {MAX_NUMBER} characters"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return construct(loader, node)
+
+    return number
+
+
+def _mapping(loader: Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, int] = {}
     for key_node, _ in node.value:
         key = loader.construct_object(key_node)
@@ -44,7 +72,9 @@ def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Any, Any]
     return loader.construct_mapping(node, deep=True)
 
 
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+Loader.add_constructor("tag:yaml.org,2002:int", _number(Loader.construct_yaml_int))
+Loader.add_constructor("tag:yaml.org,2002:float", _number(Loader.construct_yaml_float))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -62,13 +92,13 @@ def parse_yaml(path: Path, text: bytes) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{path}: has more than {MAX_BYTES} bytes; a configuration has at most that many")
     try:
-        raw = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 - a SafeLoader
+        raw = yaml.load(text, Loader) if (moderate := _is_moderate_as_written(text)) else None  # noqa: S506
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid YAML: {_yaml_problem(error)}") from error
-    if not _moderate(raw):
+    if not moderate or not _moderate(raw):
         raise ConfigError(
-            f"{path}: is nested more than {MAX_DEPTH} deep, or has more than {MAX_NODES} values, aliases "
-            "counted each time; a configuration has fewer"
+            f"{path}: is nested more than {MAX_DEPTH} deep, or has more than {MAX_WRITTEN} values, or more "
+            f"than {MAX_NODES} with aliases counted each time; a configuration has fewer"
         )
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}: must hold keys and values, for example `default_model: NAME`")
@@ -94,6 +124,17 @@ def placeholders(node: object, loc: Loc = ()) -> Iterator[Problem]:
                 f"{found.group()} is not replaced by an environment variable; write the value, or fill the "
                 "file in before, for example with `envsubst`",
             )
+
+
+def _is_moderate_as_written(text: bytes) -> bool:
+    """Whether reading it as a whole takes little time and stack. Raises YAMLError."""
+    depth = written = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        written += isinstance(event, yaml.NodeEvent)
+        if depth > MAX_DEPTH or written > MAX_WRITTEN:
+            return False
+    return True
 
 
 def _moderate(raw: object) -> bool:

@@ -26,6 +26,21 @@ DRAIN_SECONDS: Final = 2.0
 """At the end, for what waits to be written."""
 
 
+def escaped(text: str, *, lines: bool = False) -> str:
+    """`text` with what is not printable as JSON's escapes, also within a JSON string. A line break would be a
+    record of its own to whoever reads lines, an escape sequence a command to who looks at them on a terminal,
+    and a lone surrogate has no place in the file's encoding. Line ends and tabs stay where `lines`."""
+    if text.isprintable():
+        return text
+    kept = "\n\t" if lines else ""
+    return "".join(each if each.isprintable() or each in kept else _escape(each) for each in text)
+
+
+def _escape(character: str) -> str:
+    # JSON leaves DEL as it is.
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
+
+
 class JsonLines(logging.Formatter):
     """One object per record: time (RFC 3339, UTC), level, logger, message, the record's fields, and the
     traceback if any."""
@@ -39,7 +54,7 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps({**_fields(record), **line} if _fields(record) else line, ensure_ascii=False)
+        return escaped(json.dumps({**_fields(record), **line}, ensure_ascii=False))
 
 
 class TextLines(logging.Formatter):
@@ -49,10 +64,12 @@ class TextLines(logging.Formatter):
         more = "".join(
             f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in _fields(record).items()
         )
-        # A line break in a message would be another record to whoever reads lines.
-        said = record.getMessage().replace("\n", "\\n")
-        line = f"{_time(record)} {record.levelname.lower():7} {record.name}: {said}{more}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = escaped(
+            f"{_time(record)} {record.levelname.lower():7} {record.name}: {record.getMessage()}{more}"
+        )
+        if not record.exc_info:
+            return line
+        return f"{line}\n{escaped(self.formatException(record.exc_info), lines=True)}"
 
 
 class Behind(logging.Handler):

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from router_extproc.base.names import INTERNAL, SELECTED_MODEL
+from router_extproc.base.names import DESTINATIONS, INTERNAL, SELECTED_MODEL
 from router_extproc.envoyconf.render import render_envoy
 from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, UnixPath, Upstream
 from tests.support.envoy import EnvoyProcess
@@ -192,7 +192,7 @@ async def test_the_shipped_file_serves_the_default_model(client: aiohttp.ClientS
         assert medium.requests[0].json() == {"model": "auto"}
 
 
-@pytest.mark.parametrize("name", INTERNAL)
+@pytest.mark.parametrize("name", [*INTERNAL, *DESTINATIONS])
 async def test_a_forged_internal_header_has_no_effect(
     name: str,
     alone: EnvoyProcess,

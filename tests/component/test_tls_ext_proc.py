@@ -203,8 +203,8 @@ def secret(authority: Authority, *names: str) -> dict[str, bytes]:
 
 
 async def test_renewed_certificates_are_taken_over_while_streams_run(client: Client, tmp_path: Path) -> None:
-    """Both sides get certificates of another authority. The stream that runs goes on; new connections know the
-    new authority only, to the running router and from the running Envoy."""
+    """Both sides get certificates of another authority. The stream that runs goes on; new connections know
+    the new authority only, to the running router and from the running Envoy."""
     old, new = Authority(tmp_path, "old"), Authority(tmp_path, "new")
     ours = MountedSecret(tmp_path / "ours", secret(old, NAME))
     theirs = MountedSecret(tmp_path / "theirs", secret(old, "envoy.internal"))

@@ -44,8 +44,12 @@ class Authority:
         """A client that trusts this authority, with a certificate for `names` if there are any."""
         context = ssl.create_default_context(cafile=self.path)
         if names:
-            self._authority.issue_cert(*names).configure_cert(context)
+            self.certify(context, *names)
         return context
+
+    def certify(self, context: ssl.SSLContext, *names: str) -> None:
+        """Give `context` a certificate for `names`."""
+        self._authority.issue_cert(*names).configure_cert(context)
 
     def files(self, folder: Path, *names: str) -> tuple[Path, Path]:
         """The files of a server's certificate chain and of its key."""

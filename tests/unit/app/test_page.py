@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from router_extproc.app.configuration import Configuration, load
-from router_extproc.app.page import command, environment, require_library
+from router_extproc.app.page import command, require_library
 from router_extproc.base.errors import OperatorError
 from router_extproc.settings.schema import Page
 from tests.support.stack import write_configuration
@@ -28,22 +28,6 @@ def test_it_calls_the_api_where_that_listens_and_envoy_as_this_machine_reaches_i
 
 def test_it_is_told_whose_end_is_its_own(tmp_path: Path) -> None:
     assert f"--parent={os.getpid()}" in command(configured(tmp_path), tmp_path, guarded=False)
-
-
-def test_it_gets_of_the_environment_what_is_named_and_no_secret() -> None:
-    passed_on = {
-        "PATH": "/bin",
-        "HOME": "/home/me",
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C",
-        "TMPDIR": "/scratch",
-        "TZ": "UTC",
-        "PYTHONPATH": "/src",
-        "VIRTUAL_ENV": "/venv",
-        "SSL_CERT_FILE": "/authorities.pem",
-    }
-    kept_back = {"ROUTER_TENANT_KEY": "a", "MILVUS_PASSWORD": "b", "OPENAI_API_KEY": "c", "PATH_KEY": "d"}
-    assert environment(passed_on | kept_back) == passed_on
 
 
 def test_envoy_may_be_elsewhere(tmp_path: Path) -> None:

@@ -117,3 +117,29 @@ def test_the_end_does_not_wait_for_a_reader_that_is_stuck() -> None:
     handler.close()
     assert inner.lines == []
     inner.free.set()
+
+
+HOSTILE = "a\r\nb\x1b[2J\x9b31m\u2028c\u202ed\x7f\x00\ud800é"
+
+
+@pytest.mark.parametrize("form", [JsonLines(), TextLines()])
+def test_nothing_that_was_said_forges_a_line_or_commands_a_terminal(form: logging.Formatter) -> None:
+    line = form.format(a_record(f"said {HOSTILE}", model=HOSTILE))
+    assert line.isprintable()
+    assert line.count("é") == 2
+    line.encode("utf-8")
+
+
+def test_what_was_escaped_in_json_is_read_as_it_was() -> None:
+    record = logging.makeLogRecord({"name": "x", "msg": HOSTILE})
+    assert json.loads(JsonLines().format(record))["message"] == HOSTILE
+
+
+def test_a_traceback_keeps_its_lines_and_loses_its_commands() -> None:
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        record = logging.makeLogRecord({"name": "x", "msg": "m", "exc_info": sys.exc_info()})
+    text = TextLines().format(record)
+    assert "Traceback" in text.splitlines()[1]
+    assert all(line.isprintable() for line in text.split("\n"))
