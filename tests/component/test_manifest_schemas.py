@@ -22,7 +22,9 @@ def everything() -> list[Object]:
     """Every object that any overlay, component or form of the chart makes, each once."""
     made = [each for mode in MODES for each in (*overlay(mode), *chart(mode))]
     made += build(KUSTOMIZE / "base")
-    shared = chart("envoy-gateway", config={"model_config": {"qwen3-8b": {"preferred_endpoints": ["small", "medium"]}}})
+    shared = chart(
+        "envoy-gateway", config={"model_config": {"qwen3-8b": {"preferred_endpoints": ["small", "medium"]}}}
+    )
     distinct = {json.dumps(each, sort_keys=True): each for each in (*made, *shared)}
     return list(distinct.values())
 
@@ -58,7 +60,9 @@ MISSPELT = {
     "INSERT_AHEAD": changed("istio", "EnvoyFilter", "spec.configPatches.0.patch.operation", "INSERT_AHEAD"),
     "applyto": changed("istio", "EnvoyFilter", "spec.configPatches.0.applyto", "HTTP_FILTER"),
     "retry": changed("istio", "VirtualService", "spec.http.0.retry", {"attempts": 0}),
-    "maxRequests": changed("istio", "DestinationRule", "spec.trafficPolicy.connectionPool.http.maxRequests", 1),
+    "maxRequests": changed(
+        "istio", "DestinationRule", "spec.trafficPolicy.connectionPool.http.maxRequests", 1
+    ),
 }
 
 
@@ -74,8 +78,8 @@ def test_every_object_of_a_gateway_is_as_its_definition_says() -> None:
     right, _ = answers()
     kinds = {each["kind"] for each, _ in right}
     assert kinds == {
-        "BackendTrafficPolicy", "ClientTrafficPolicy", "DestinationRule", "EnvoyExtensionPolicy", "EnvoyFilter",
-        "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant", "VirtualService",
+        "BackendTrafficPolicy", "ClientTrafficPolicy", "DestinationRule", "EnvoyExtensionPolicy",
+        "EnvoyFilter", "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant", "VirtualService",
     }  # fmt: skip
     assert [(each["kind"], each["metadata"]["name"], told) for each, told in right if told] == []
 
@@ -90,8 +94,8 @@ def test_a_misspelt_field_or_word_of_a_gateway_is_found(fault: str) -> None:
 def test_every_object_of_kubernetes_is_as_its_schema_says(version: str) -> None:
     own = [each for each in everything() if not is_custom(each)]
     assert {each["kind"] for each in own} == {
-        "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Namespace", "NetworkPolicy", "PodDisruptionBudget",
-        "Service", "ServiceAccount",
+        "ConfigMap", "Deployment", "HorizontalPodAutoscaler", "Namespace", "NetworkPolicy",
+        "PodDisruptionBudget", "Service", "ServiceAccount",
     }  # fmt: skip
     told = {each["kind"]: complaints_of_kubernetes(each, version) for each in own}
     assert {kind: each for kind, each in told.items() if each} == {}

@@ -11,7 +11,7 @@ import yaml
 
 from deploy.kubernetes import generate
 from router_extproc.app.configuration import load
-from router_extproc.app.inspect import check_config
+from router_extproc.app.inspect import check_config, render_envoy_file
 from router_extproc.server.api.status import status_routes
 from router_extproc.settings.schema import Settings
 from tests.support.kustomize import Object
@@ -314,6 +314,12 @@ def test_the_chart_s_sidecar_differs_in_where_envoy_s_configuration_comes_from_o
         for key in [key for key in found if key[1] == "ConfigMap" and "envoy" in key[3]]:
             del found[key]
     assert of_chart == of_overlay
+
+
+def test_the_chart_s_init_container_renders_what_the_overlay_has(tmp_path: Path) -> None:
+    output = tmp_path / "envoy.yaml"
+    assert render_envoy_file(written(chart("sidecar"), tmp_path), output) == 0
+    assert output.read_text() == (KUSTOMIZE / "overlays" / "sidecar" / "envoy.yaml").read_text()
 
 
 def config(**changes: Any) -> dict[str, Any]:
