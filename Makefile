@@ -32,6 +32,7 @@ check: $(VENV)/dev.stamp ## style, types, layers and generated files
 		config/scenarios/{customer-service,code-assistance,knowledge-base}.yaml; do \
 		$(RUN) check-config $$file > /dev/null; done
 	$(RUN) render-envoy | diff - envoy.yaml
+	$(BIN)/python -m deploy.kubernetes.generate --check
 
 alerts: ## evaluate the alert rules with Prometheus's own promtool
 	@deploy/prometheus/check.sh

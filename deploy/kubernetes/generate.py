@@ -7,7 +7,7 @@ with 1 then.
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -65,11 +65,13 @@ def _text(documents: Sequence[Message]) -> str:
     return HEADER + yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=110)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None, made: Callable[[], Iterable[tuple[Path, str]]] = files
+) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; tell what is not current")
     check = parser.parse_args(arguments).check
-    old = [(path, text) for path, text in files() if not path.exists() or path.read_text() != text]
+    old = [(path, text) for path, text in made() if not path.exists() or path.read_text() != text]
     for path, text in old:
         if check:
             sys.stderr.write(

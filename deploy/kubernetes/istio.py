@@ -1,5 +1,5 @@
-"""What Istio is told: an EnvoyFilter with the very messages that `envoyconf` renders, and routes in Istio's own
-words."""
+"""What Istio is told: an EnvoyFilter with the very messages that `envoyconf` renders, and routes in Istio's
+own words."""
 
 from typing import Any, Final
 

@@ -57,6 +57,8 @@ class Envoy:
 def read(path: Path) -> Envoy:
     """What is rendered for the configuration at `path`. Raises ConfigError."""
     topology = topology_of(load(path))
+    services = {name: _services(path, name, model) for name, model in topology.models.items()}
+    default = _default(path, topology)
     text = render_envoy(topology)
     resources = yaml.safe_load(text)["static_resources"]
     (listener,) = resources["listeners"]
@@ -76,15 +78,15 @@ def read(path: Path) -> Envoy:
             **{name: routes[model_cluster(name)] for name in topology.models},
             None: host["routes"][-1],
         },
-        services={name: _services(path, name, model) for name, model in topology.models.items()},
-        default_model=_default(path, topology),
+        services=services,
+        default_model=default,
         fails_open=fails_open(processor["typed_config"], host["routes"]),
     )
 
 
 def fails_open(processor: Message, routes: Sequence[Message]) -> bool:
-    """A route may be closed where the filter is open. Other control planes have one word for all routes: it is
-    the strictest of them, so that no guard can be got around."""
+    """A route may be closed where the filter is open. Other control planes have one word for all routes: it
+    is the strictest of them, so that no guard can be got around."""
     own = [
         each.get("overrides", {}).get("failure_mode_allow")
         for one in routes
@@ -106,8 +108,8 @@ def _services(path: Path, name: str, model: Model) -> tuple[Service, ...]:
     """Raises ConfigError for what a Service of the cluster cannot be."""
     if model.path_prefix or model.api_key or model.health_check or any(each.tls for each in model.endpoints):
         raise ConfigError(
-            f"{path}: model_config.{name}: path_prefix, tls, api_key and health_check are rendered for our own "
-            "Envoy only; write this model's route by hand, or use the sidecar"
+            f"{path}: model_config.{name}: path_prefix, tls, api_key and health_check are rendered for our "
+            "own Envoy only; write this model's route by hand, or use the sidecar"
         )
     return tuple(_service(path, each.host, each.port, each.weight) for each in model.endpoints)
 
@@ -116,7 +118,7 @@ def _service(path: Path, host: str, port: int, weight: int) -> Service:
     name, dot, namespace = host.removesuffix(SUFFIX).partition(".")
     if not (host.endswith(SUFFIX) and dot and "." not in namespace):
         raise ConfigError(
-            f"{path}: vllm_endpoints: {host}: a gateway needs a Service; write NAME.NAMESPACE{SUFFIX}, or use "
-            "the sidecar"
+            f"{path}: vllm_endpoints: {host}: a gateway needs a Service; write NAME.NAMESPACE{SUFFIX}, or "
+            "use the sidecar"
         )
     return Service(name, namespace, port, weight)

@@ -85,8 +85,8 @@ def _generate(folder: Path, maker: Object, objects: dict[Key, Object], hashed: d
 
 
 def suffix(data: Mapping[str, str]) -> str:
-    """Of a generated ConfigMap: ten letters that change with its content. Its name is not part of it, although
-    there is a place for it."""
+    """Of a generated ConfigMap: ten letters that change with its content. Its name is not part of it,
+    although there is a place for it."""
     content = {"data": data, "kind": "ConfigMap", "name": ""}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     for letter in "<>&\u2028\u2029":

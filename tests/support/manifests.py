@@ -59,6 +59,6 @@ def pod(objects: list[Object]) -> Object:
 
 
 def container(objects: list[Object], name: str) -> Object:
-    listed = [*pod(objects).get("initContainers", ()), *pod(objects)["containers"]]
+    listed: list[Object] = [*pod(objects).get("initContainers", ()), *pod(objects)["containers"]]
     (found,) = (each for each in listed if each["name"] == name)
     return found

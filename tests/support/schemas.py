@@ -2,9 +2,9 @@
 
 Kubernetes' own kinds are held against its published JSON schemas, strictly: a field that is not there is an
 error. The custom kinds are held against what npm packages have of them, made from the same sources as the
-definitions that a cluster is given: TypeScript's types know every field by name, and validators know patterns,
-ranges and required fields. `crds/package-lock.json` names each package by the digest of its content. Rules in
-CEL, which a cluster also applies, are not among them.
+definitions that a cluster is given: TypeScript's types know every field by name, and validators know
+patterns, ranges and required fields. `crds/package-lock.json` names each package by the digest of its
+content. Rules in CEL, which a cluster also applies, are not among them.
 """
 
 import hashlib
