@@ -2,9 +2,9 @@
 
 Every stage gets a folder of its own as its root. COPY copies what .dockerignore lets in; RUN runs its line in
 the stage's shell, with the stage's environment, the paths of the image replaced by those below the root. Two
-things are not as in an image. The virtual environment sees the packages of this interpreter, so that pip finds
-what constraints.txt asks for in place of fetching 900 MB; and the model cache holds the bundle that this
-machine's `models build` made, so that the same command finds it there in place of fetching 91 MB.
+things are not as in an image. The virtual environment sees the packages of this interpreter, so that pip
+finds what constraints.txt asks for in place of fetching 900 MB; and the model cache holds the bundle that
+this machine's `models build` made, so that the same command finds it in place of fetching 91 MB.
 """
 
 import json
@@ -162,7 +162,7 @@ class Build:
         done = subprocess.run(
             [*built.shell, built.here(line)],
             cwd=built.place("."),
-            env=_bare() | {name: built.here(value) for name, value in built.environment.items()},
+            env={**_bare()} | {name: built.here(value) for name, value in built.environment.items()},
             capture_output=True,
             text=True,
             timeout=RUN_SECONDS,

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 HTML = b"<!doctype html><title>502</title><h1>Bad gateway</h1>"
-EVENT = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":' + (
-    b'{"content":"' + b"word " * 200 + b'"},"finish_reason":null}]}\n\n'
+EVENT = (
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+    + (b'{"content":"' + b"word " * 200 + b'"},"finish_reason":null}]}\n\n')
 )
 SILENCE_SECONDS = 1.0
 SLOW_READERS = 20
@@ -245,7 +246,9 @@ async def test_a_client_that_leaves_while_the_model_works_leaves_nothing(stack: 
     first = [] if phase == "waiting" else [SSE[:80]]
     stack.upstream.script(sse_answer(*first, never), sse_answer(*first, never))
     for number in range(2):
-        asked = asyncio.create_task(read_some(stack, f"Take your time, {number} {phase}.", len(b"".join(first))))
+        asked = asyncio.create_task(
+            read_some(stack, f"Take your time, {number} {phase}.", len(b"".join(first)))
+        )
         request = (await stack.upstream.received(seen + number + 1))[seen + number]
         if phase == "streaming":
             await asked

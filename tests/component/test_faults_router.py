@@ -180,9 +180,9 @@ class Trickling:
     """A request whose body does not come."""
 
     HEAD = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        "content-length: 100\r\n\r\n"
-    ).encode()
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"content-length: 100\r\n\r\n"
+    )
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self._writer = reader, writer
@@ -296,7 +296,9 @@ async def test_a_guard_that_is_switched_on_closes_the_pool_while_envoy_runs(tmp_
                 return 'router_configuration_reloads_total{outcome="taken"} 1.0' in text
 
             await wait_until(taken, "the guard to be switched on", 30.0)
-            answer = await ask(session, envoy.url, {**asked, "messages": [{"role": "user", "content": ATTACK}]})
+            answer = await ask(
+                session, envoy.url, {**asked, "messages": [{"role": "user", "content": ATTACK}]}
+            )
             assert answer.headers["x-vsr-jailbreak-blocked"] == "true"
         seen = len(upstream.requests)
         assert refused(await ask(session, envoy.url, asked))

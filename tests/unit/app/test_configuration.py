@@ -12,6 +12,7 @@ from router_extproc.app.configuration import (
     load,
     milvus_options,
     processes_of,
+    reachable,
     require_secrets,
     simulated_models,
     topology_of,
@@ -60,6 +61,37 @@ def test_the_embedded_store_s_folder_is_relative_to_its_file() -> None:
     assert (options.consistency, options.timeout) == ("Bounded", 10.0)
     # Inside the lookup's budget of 50 ms, so that a hanging store leaves time for the answer from memory.
     assert options.call_timeout == pytest.approx(0.04)
+
+
+def test_in_containers_others_reach_a_listener_at_its_advertised_address(tmp_path: Path) -> None:
+    path = tmp_path / "router.yaml"
+    text = SHIPPED.read_text().replace("backend_type: hybrid", "backend_type: memory")
+    text = re.sub(r"  backend_config_path.*\n", "", text)
+    for name, host in (("envoy:   ", "gateway"), ("ext_proc:", "router"), ("api:     ", "console")):
+        text = re.sub(
+            rf"({name} ){{address: 127.0.0.1, ", rf"\1{{address: 0.0.0.0, advertised_address: {host}, ", text
+        )
+    text = text.replace("simulator: ", "simulator:\n  address: 0.0.0.0\n#")
+    path.write_text(
+        text.replace("9190}", "9190}").replace("address: 127.0.0.1, port: 900", "address: pool, port: 900")
+    )
+    configuration = load(path)
+    listeners, topology = configuration.settings.listeners, topology_of(configuration)
+    # Envoy binds its own, and dials the router's name; who looks for either from elsewhere has the name.
+    assert topology.listener == HostPort("0.0.0.0", 8801)
+    assert topology.ext_proc == HostPort("router", 50051)
+    assert (reachable(listeners.envoy), reachable(listeners.api)) == ("gateway:8801", "console:8080")
+    assert listening(configuration)["listeners.ext_proc"] == ("0.0.0.0", 50051)
+    # So with the pool: Envoy has the endpoints' name, and the simulator binds what it is told.
+    assert topology.models["qwen3-8b"].endpoints == (Endpoint("pool", 9002),)
+    assert {model.host for model in simulated_models(configuration)} == {"0.0.0.0"}
+
+
+def test_metrics_are_not_advertised(tmp_path: Path) -> None:
+    path = tmp_path / "router.yaml"
+    path.write_text(SHIPPED.read_text().replace("9190}", "9190, advertised_address: router}"))
+    with pytest.raises(ConfigError, match=r"listeners\.metrics: `advertised_address` has no effect here"):
+        load(path)
 
 
 def server(connection: dict[str, object]) -> Configuration:
