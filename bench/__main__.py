@@ -1,5 +1,5 @@
 """`python -m bench`: measure, print tables or `--json`. The name of a part measures only that one: `proxy`,
-`lookup`, or `judgements`."""
+`lookup`, `judgements`, or `workers`."""
 
 import argparse
 import asyncio
@@ -11,12 +11,12 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import judgements, lookup, proxy
+from bench import judgements, lookup, proxy, workers
 from bench.stack import running
 from router_extproc.base.errors import OperatorError
 
 LEVELS = (1, 8, 32)
-PARTS = ("proxy", "lookup", "judgements")
+PARTS = ("proxy", "lookup", "judgements", "workers")
 
 
 def main() -> int:
@@ -44,6 +44,10 @@ def main() -> int:
             costs = judgements.run(rounds=options.rounds)
             tables.append(judgements.table(costs))
             measures += judgements.measures(costs)
+        if "workers" in parts:
+            shared = asyncio.run(workers.run())
+            tables.append(workers.table(shared))
+            measures += workers.measures(shared)
     except OperatorError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1

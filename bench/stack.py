@@ -60,7 +60,7 @@ async def running(folder: Path, cache: Mapping[str, Any]) -> AsyncIterator[Ports
         max_body_bytes=16 * 1024 * 1024,
     )
     listeners = {"envoy": router, "ext_proc": ext_proc, "api": api, "metrics": metrics}
-    configuration = _configuration(folder, upstream, listeners, cache)
+    configuration = write_configuration(folder, upstream, listeners, cache)
     children: list[Child] = []
     async with AsyncExitStack() as stack:
 
@@ -110,13 +110,17 @@ def without_ext_proc(text: str) -> str:
     return yaml.safe_dump(document, sort_keys=False)
 
 
-def _configuration(
-    folder: Path, upstream: int, listeners: Mapping[str, int], cache: Mapping[str, Any]
+def write_configuration(
+    folder: Path, upstream: int, listeners: Mapping[str, int | str], cache: Mapping[str, Any], **more: Any
 ) -> Path:
-    """The shipped configuration, cache in Milvus Lite included, on these ports."""
+    """The shipped configuration, cache in Milvus Lite included, on these ports and paths. `more` are other
+    keys."""
     document: dict[str, Any] = yaml.safe_load((ROOT / "config" / "router.yaml").read_text())
-    for name, port in listeners.items():
-        document["listeners"][name]["port"] = port
+    for name, at in listeners.items():
+        if isinstance(at, str):
+            document["listeners"][name] = {"path": at}
+        else:
+            document["listeners"][name]["port"] = at
     del document["simulator"]  # the canned upstream answers for every model
     for endpoint in document["vllm_endpoints"]:
         endpoint["port"] = upstream
@@ -124,6 +128,11 @@ def _configuration(
     document["encoder"] = {"timeout_ms": 1500}
     document["semantic_cache"] |= {"coalesce_timeout_ms": 500, **cache}
     document["admin"]["token_file"] = "admin-token"
+    # Nobody waits for the end of a bench.
+    document["shutdown"] = {"drain_seconds": 0.0, "grace_seconds": 1.0}
+    for name, value in more.items():
+        held = document.get(name)
+        document[name] = {**held, **value} if isinstance(held, dict) else value
     milvus = yaml.safe_load((ROOT / "config" / "cache" / "milvus.yaml").read_text())
     milvus["connection"]["path"] = "milvus.db"
     (folder / "cache").mkdir()

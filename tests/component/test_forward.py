@@ -14,9 +14,10 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from router_extproc.app.page import MOST_UNANSWERED, keep_running
+from router_extproc.app.page import keep_running
 from router_extproc.server.forward import MOST_ANSWERS, Forward
 from router_extproc.server.http import STOP_SECONDS, Site, serve_api
+from router_extproc.supervisor.keep import MOST_UNANSWERED
 from tests.support.processes import free_port, wait_until
 
 HTML = {"accept": "text/html"}

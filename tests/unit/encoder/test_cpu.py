@@ -2,7 +2,7 @@
 
 import pytest
 
-from router_extproc.encoder.cpu import quota_from_v1, quota_from_v2, threads_for, tightest_quota
+from router_extproc.encoder.cpu import quota_from_v1, quota_from_v2, share_of, threads_for, tightest_quota
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,13 @@ def test_a_path_outside_the_namespace_means_the_root(path: str) -> None:
 
 def test_without_control_groups_there_is_no_quota() -> None:
     assert tightest_quota(lambda name: None) is None
+
+
+@pytest.mark.parametrize(
+    ("cpus", "quota", "workers", "expected"),
+    [(8, None, 1, 4), (8, None, 4, 2), (8, 4.0, 4, 1), (8, 4.0, 2, 2), (2, None, 4, 1), (64, 16.0, 4, 4)],
+)
+def test_workers_share_the_processors_and_the_quota(
+    cpus: int, quota: float | None, workers: int, expected: int
+) -> None:
+    assert share_of(cpus, quota, workers) == expected
