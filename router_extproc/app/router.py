@@ -28,6 +28,7 @@ from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.ports import Clock
 from router_extproc.server.absence import routes_of_no_page
 from router_extproc.server.answers import AnswerScreener
 from router_extproc.server.api.cache import CacheAdmin, Facts, cache_routes
@@ -90,11 +91,12 @@ async def running(
     configuration: Configuration,
     mind: Mind,
     proxy: Proxy | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Listener]:
     """The router, serving. Leaving the context drains and stops everything. `proxy` follows changes of the
-    configuration. Raises OperatorError."""
+    configuration. `clock` tells the time of the wall, by default this machine's. Raises OperatorError."""
     settings = configuration.settings
-    clock, metrics = SystemClock(), Metrics(settings.semantic_cache.backend_type)
+    clock, metrics = clock or SystemClock(), Metrics(settings.semantic_cache.backend_type)
     key = tenant_key(configuration)
     plan = mind.plan(configuration, key, debug_token(configuration.path, settings))
     for line in grouped(configuration.warnings):
@@ -104,7 +106,7 @@ async def running(
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
         )
-        pool = Pool()
+        pool = Pool(steady=lambda _: time.monotonic())
         traces = await stack.enter_async_context(collecting(settings.observability.tracing, metrics.traced))
         window = Window(time.monotonic(), time.monotonic)
         telling = Telling(settings, traces, (window.tell,))
@@ -172,7 +174,7 @@ def _ports(
     cache: Cache,
     pool: Pool,
     metrics: Metrics,
-    clock: SystemClock,
+    clock: Clock,
     telling: Telling,
 ) -> Ports:
     """What exchanges run on. Comparisons and screenings of answers end when `stack` is left."""
@@ -223,7 +225,7 @@ def _cache_admin(
     encoder: SentenceEncoder,
     cache: Cache,
     metrics: Metrics,
-    clock: SystemClock,
+    clock: Clock,
 ) -> CacheAdmin | None:
     """What the calls about the cache work on; None without a cache."""
     settings = configuration.settings
