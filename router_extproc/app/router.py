@@ -31,6 +31,7 @@ from router_extproc.encoder.batcher import BatchingAnalyst
 from router_extproc.encoder.session import SentenceEncoder
 from router_extproc.exchange.exchange import Exchange
 from router_extproc.exchange.snapshot import Snapshot
+from router_extproc.ports import Clock
 from router_extproc.server.answers import AnswerScreener
 from router_extproc.server.api.cache import CacheAdmin, Facts, cache_routes
 from router_extproc.server.api.classify import classify_routes
@@ -110,12 +111,13 @@ async def running(
     mind: Mind,
     proxy: Proxy | None = None,
     worker: Worker | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[Listener]:
     """The router, serving. Leaving the context stops everything: the listener first, so that health and
     metrics are told to the end. `proxy` follows changes of the configuration. Without `worker` it is all
-    there is. Raises OperatorError."""
+    there is. `clock` tells the time of the wall, by default this machine's. Raises OperatorError."""
     settings = configuration.settings
-    clock, metrics = SystemClock(), Metrics(settings.semantic_cache.backend_type)
+    clock, metrics = clock or SystemClock(), Metrics(settings.semantic_cache.backend_type)
     key = tenant_key(configuration)
     plan = mind.plan(configuration, key, debug_token(configuration.path, settings))
     for line in grouped(configuration.warnings):
@@ -131,7 +133,7 @@ async def running(
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
         )
-        pool = Pool()
+        pool = Pool(steady=lambda _: time.monotonic())
         traces = await stack.enter_async_context(collecting(settings.observability.tracing, metrics.traced))
         window = Window(time.monotonic(), time.monotonic)
         telling = Telling(settings, traces, (window.tell,))
@@ -205,7 +207,7 @@ def _ports(
     cache: Cache,
     pool: Pool,
     metrics: Metrics,
-    clock: SystemClock,
+    clock: Clock,
     telling: Telling,
 ) -> Ports:
     """What exchanges run on. Comparisons and screenings of answers end when `stack` is left."""
@@ -256,7 +258,7 @@ def _cache_admin(
     encoder: SentenceEncoder,
     cache: Cache,
     metrics: Metrics,
-    clock: SystemClock,
+    clock: Clock,
 ) -> CacheAdmin | None:
     """What the calls about the cache work on; None without a cache."""
     settings = configuration.settings

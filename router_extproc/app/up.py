@@ -74,6 +74,10 @@ def _open_state(configuration: Configuration, state: Path) -> None:
     """The folder of logs, and the router's own log in it: the terminal shows progress only."""
     try:
         state.mkdir(parents=True, exist_ok=True)
+        # A full disk is told now, and not when Envoy's files are to be written, half a minute later.
+        probe = state / ".writable"
+        probe.write_bytes(b"?")
+        probe.unlink()
         given = configuration.settings.observability
         configure_logging(given.log_level, state / LOG, given.log_format)
     except OSError as error:

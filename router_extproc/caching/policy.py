@@ -221,6 +221,11 @@ class Bounds:
     grace: float = 0.0
 
 
+MAX_SKEW = 60.0
+"""Seconds by which the clocks of replicas may differ. An entry from further in the future was made before a
+clock was set back, and would live for as much longer."""
+
+
 def admits(policy: CachePolicy, use: CacheUse, entry: Entry, bounds: Bounds) -> bool:
     """Whether `entry` may answer at all, however near it is.
 
@@ -230,6 +235,7 @@ def admits(policy: CachePolicy, use: CacheUse, entry: Entry, bounds: Bounds) -> 
     return (
         entry.partition == use.identity.partition
         and bounds.at < entry.expires_at + bounds.grace
+        and entry.created_at <= bounds.at + MAX_SKEW
         and bounds.at - entry.created_at <= use.control.max_age
         and not bounds.marks.revokes(entry, use.identity.entry_id)
         and policy.of(entry.category).mode is not Mode.OFF

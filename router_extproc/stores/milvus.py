@@ -43,7 +43,13 @@ class MilvusStore:
         self._lite = lite
         self._columns = columns_of(options)
         self._table, self._mark_table = (
-            Table(connection, name, page_rows=options.page_rows, write_timeout=options.write_timeout)
+            Table(
+                connection,
+                name,
+                page_rows=options.page_rows,
+                write_timeout=options.write_timeout,
+                embedded=lite is not None,
+            )
             for name in (options.collection_name, options.marks_name)
         )
         self._marks = MarkRows(self._mark_table)

@@ -1,12 +1,15 @@
 """One collection of Milvus: its calls, each with a bound, and walking over all of its rows.
 
-Writes are one at a time, because Milvus Lite allows one writer per collection. Never flushes: fresh rows are
-found in Milvus's growing segments, and a flush costs seconds and is rate limited. Knows rows, not entries.
+Writes are one at a time, because Milvus Lite allows one writer per collection. Never flushes a server: fresh
+rows are found in Milvus's growing segments, and a flush costs seconds and is rate limited. Knows rows, not
+entries.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
+
+from pymilvus import AsyncMilvusClient
 
 from router_extproc.base.refusals import Failure
 from router_extproc.base.vector import Vector
@@ -27,14 +30,20 @@ Row = dict[str, Any]
 
 class Table:
     """`page_rows`: rows listed by one query, below the 16,384 that Milvus returns at most. `write_timeout`
-    (seconds) bounds a write and every call that is off the request path."""
+    (seconds) bounds a write and every call that is off the request path. `embedded`: it is Milvus Lite's,
+    whose log has to be begun anew after a write that failed: on a full disk that may have left half a record,
+    and what comes after one is not found when the log is read again."""
 
-    def __init__(self, connection: Connection, name: str, *, page_rows: int, write_timeout: float) -> None:
+    def __init__(
+        self, connection: Connection, name: str, *, page_rows: int, write_timeout: float, embedded: bool
+    ) -> None:
         self._connection = connection
         self._name = name
         self._page_rows = page_rows
         self._write_timeout = write_timeout
+        self._embedded = embedded
         self._writing = asyncio.Lock()
+        self._torn = False
 
     async def query(
         self,
@@ -71,10 +80,7 @@ class Table:
 
     async def upsert(self, row: Row) -> None:
         timeout = self._write_timeout
-        async with self._writing:
-            await self._connection.call(
-                lambda client: client.upsert(self._name, row, timeout=timeout), timeout
-            )
+        await self._write(lambda client: client.upsert(self._name, row, timeout=timeout))
 
     async def delete(self, ids: Sequence[str], condition: str | None = None) -> None:
         """Delete the rows with these ids for which `condition` holds: one may have been written anew since
@@ -123,10 +129,18 @@ class Table:
 
     async def _delete(self, expression: str) -> None:
         timeout = self._write_timeout
+        await self._write(lambda client: client.delete(self._name, filter=expression, timeout=timeout))
+
+    async def _write(self, operation: Callable[[AsyncMilvusClient], Awaitable[object]]) -> None:
+        """One at a time. What it has done is there after a crash, or it raises PortError."""
+        timeout = self._write_timeout
         async with self._writing:
-            await self._connection.call(
-                lambda client: client.delete(self._name, filter=expression, timeout=timeout), timeout
-            )
+            torn, self._torn = self._torn, self._embedded
+            await self._connection.call(operation, timeout)
+            if torn:
+                # Not before the write, which shows that there is room again.
+                await self._connection.call(lambda client: client.flush(self._name, timeout=timeout), timeout)
+            self._torn = False
 
 
 def _require_time(within: float) -> None:

@@ -74,8 +74,9 @@ class TextLines(logging.Formatter):
 
 class Behind(logging.Handler):
     """Hands records to `inner` in a thread of its own. Of more than `most` that wait, the newest are left
-    out, and how many is logged as soon as `inner` takes lines again. `flush` and `close` wait for
-    `drain_seconds` at most; logging closes every handler when the process ends."""
+    out, and so are those that `inner` cannot write (the disk is full); how many is logged as soon as `inner`
+    takes lines again. `flush` and `close` wait for `drain_seconds` at most; logging closes every handler when
+    the process ends."""
 
     def __init__(
         self, inner: logging.Handler, most: int = MAX_WAITING, drain_seconds: float = DRAIN_SECONDS
@@ -85,6 +86,9 @@ class Behind(logging.Handler):
         self._drain_seconds = drain_seconds
         self._waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(most)
         self._left_out = 0
+        self._broken = False
+        # By default it prints a traceback to stderr, which is where the disk may be full.
+        inner.handleError = self._failed  # type: ignore[method-assign]
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 
@@ -111,17 +115,30 @@ class Behind(logging.Handler):
 
     def _write(self) -> None:
         while (record := self._waiting.get()) is not None:
-            self._inner.handle(record)
-            if self._left_out:
-                self._inner.handle(self._gap())
+            if not self._taken(record):
+                self._count(1)
+            elif self._left_out:
+                gap = self._left_out
+                self._count(-gap if self._taken(_gap(gap)) else 0)
             self._waiting.task_done()
         self._waiting.task_done()
 
-    def _gap(self) -> logging.LogRecord:
+    def _taken(self, record: logging.LogRecord) -> bool:
+        self._broken = False
+        self._inner.handle(record)
+        return not self._broken
+
+    def _failed(self, _: logging.LogRecord) -> None:
+        self._broken = True
+
+    def _count(self, lines: int) -> None:
         with self.lock or contextlib.nullcontext():
-            count, self._left_out = self._left_out, 0
-        said = "%d lines of the log were left out: nobody took them in time"
-        return logging.LogRecord(__name__, logging.WARNING, __file__, 0, said, (count,), None)
+            self._left_out += lines
+
+
+def _gap(lines: int) -> logging.LogRecord:
+    said = "%d lines of the log were left out: nobody took them in time, or they could not be written"
+    return logging.LogRecord(__name__, logging.WARNING, __file__, 0, said, (lines,), None)
 
 
 def configure_logging(

@@ -20,6 +20,7 @@ from router_extproc.app.mind import Mind
 from router_extproc.app.proxy import EnvoyFolder
 from router_extproc.app.router import running
 from router_extproc.encoder.loading import Heads
+from router_extproc.ports import Clock
 from tests.support.encoder import real_bundle, real_encoder, real_screener
 from tests.support.envoy import EnvoyProcess
 from tests.support.processes import free_port, wait_until
@@ -97,8 +98,10 @@ def shared_mind() -> Mind:
 
 
 @asynccontextmanager
-async def routed(folder: Path, content: Mapping[str, Any]) -> AsyncIterator[Routed]:
-    """The router on `content`, with an Envoy that follows it, ready for requests."""
+async def routed(
+    folder: Path, content: Mapping[str, Any], clock: Clock | None = None
+) -> AsyncIterator[Routed]:
+    """The router on `content`, with an Envoy that follows it, ready for requests. `clock` is the wall's."""
     config = folder / "router.yaml"
     config.write_text(yaml.safe_dump(dict(content), sort_keys=False))
     configuration = load(config)
@@ -106,7 +109,7 @@ async def routed(folder: Path, content: Mapping[str, Any]) -> AsyncIterator[Rout
         enter = stack.enter_async_context
         proxy = EnvoyFolder(folder / "e")
         stack.push_async_callback(proxy.close)
-        await enter(running(configuration, shared_mind().prepared(configuration), proxy))
+        await enter(running(configuration, shared_mind().prepared(configuration), proxy, clock=clock))
         await write_envoy(topology_of(configuration), folder / "e")
         envoy = await enter(EnvoyProcess(folder / "e"))
         connector = aiohttp.TCPConnector(limit=0)

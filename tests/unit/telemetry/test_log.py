@@ -104,8 +104,39 @@ def test_whoever_logs_does_not_wait_for_a_reader_that_is_stuck() -> None:
     assert inner.lines == []
     inner.free.set()
     handler.close()
-    gap = "7 lines of the log were left out: nobody took them in time"
+    gap = "7 lines of the log were left out: nobody took them in time, or they could not be written"
     assert inner.lines == ["first", gap, "more 0", "more 1", "more 2"]
+
+
+class FullDisk(logging.Handler):
+    """Writes nothing while it is full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = True
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.full:
+            self.handleError(record)
+        else:
+            self.lines.append(record.getMessage())
+
+
+def test_lines_that_cannot_be_written_are_counted_and_told_once_there_is_room(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    inner = FullDisk()
+    handler = Behind(inner)
+    for number in range(3):
+        handler.handle(a_record(f"lost {number}"))
+    handler.flush()
+    inner.full = False
+    handler.handle(a_record("kept"))
+    handler.close()
+    gap = "3 lines of the log were left out: nobody took them in time, or they could not be written"
+    assert inner.lines == ["kept", gap]
+    assert capsys.readouterr().err == ""
 
 
 def test_the_end_does_not_wait_for_a_reader_that_is_stuck() -> None:
