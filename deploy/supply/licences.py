@@ -137,17 +137,15 @@ def problems(policy: Policy, distributions: Sequence[metadata.Distribution]) -> 
     """One line for each that is not accepted, and for each exception that is not needed."""
     names: set[str] = set()
     for each in distributions:
-        name, expression = (
-            canonicalize_name(each.metadata["Name"]),
-            expression_of(cast("Message", each.metadata)),
-        )
+        name = canonicalize_name(each.metadata["Name"])
+        expression = expression_of(cast("Message", each.metadata))
         names.add(name)
         if accepted(expression, policy.allow):
             if name in policy.packages:
                 yield f"{name}: needs no exception; remove it from tool.licences.packages"
         elif name not in policy.packages:
             said = expression or "nothing that is understood"
-            yield f"{name} {each.version}: its metadata says {said}; accept it in tool.licences, or do without"
+            yield f"{name} {each.version}: metadata says {said}; accept it in tool.licences, or do without"
     for needless in policy.packages.keys() - names:
         yield f"{needless}: has an exception and is not needed; remove it from tool.licences.packages"
 
