@@ -40,8 +40,8 @@ def test_every_threat_is_shown_by_tests_that_are_there(threat: str, shown: str) 
 
 
 WANTED = (
-    "forged internal headers", "forged tenant", "poisoning", "filter injection", "SSRF", "log injection", "ReDoS",
-    "explodes", "secrets", "rebinding", "CSRF", "ext_proc", "supply chain", "by time",
+    "forged internal headers", "forged tenant", "poisoning", "filter injection", "SSRF", "log injection",
+    "ReDoS", "explodes", "secrets", "rebinding", "CSRF", "ext_proc", "supply chain", "by time",
 )  # fmt: skip
 
 
