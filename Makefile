@@ -10,7 +10,7 @@ CONFIG ?= config/router.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check alerts format bench soak protos envoy model train clean
+.PHONY: help up test check audit alerts format bench soak protos envoy model train clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,11 +28,15 @@ check: $(VENV)/dev.stamp ## style, types, layers and generated files
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python protos/generate.py --check
+	$(BIN)/python -m deploy.supply.licences
 	@set -e; for file in config/router.yaml config/examples/vsr-*.yaml \
 		config/scenarios/{customer-service,code-assistance,knowledge-base}.yaml; do \
 		$(RUN) check-config $$file > /dev/null; done
 	$(RUN) render-envoy | diff - envoy.yaml
 	$(BIN)/python -m deploy.kubernetes.generate --check
+
+audit: $(VENV)/dev.stamp ## ask a database of advisories about every pinned version (exit code 3: none reached)
+	@$(BIN)/python -m deploy.supply.advisories
 
 alerts: ## evaluate the alert rules with Prometheus's own promtool
 	@deploy/prometheus/check.sh

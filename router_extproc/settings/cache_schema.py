@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from router_extproc.settings.milvus_schema import MilvusSettings
-from router_extproc.settings.strict import Share, Strict
+from router_extproc.settings.strict import Share, Strict, Variable
 
 CacheMode = Literal["off", "exact", "semantic"]
 
@@ -66,7 +66,7 @@ class SemanticCache(Strict):
     scope: Annotated[str, Field(pattern=r"^(credential|shared|header:[a-z0-9][a-z0-9-]{0,126})$")] = (
         "credential"
     )
-    tenant_key_env: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    tenant_key_env: Variable | None = None
     mode: CacheMode = "semantic"
     similarity_threshold: Share = 0.65
     candidates: Annotated[int, Field(ge=1, le=50)] = 5

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field, PositiveInt, ValidationError, model
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from router_extproc.settings.refused import refused_in
-from router_extproc.settings.strict import Host, Identifier, Port, Strict
+from router_extproc.settings.strict import Host, Identifier, Port, Strict, Variable
 
 
 class MilvusAuth(Strict):
@@ -14,7 +14,7 @@ class MilvusAuth(Strict):
 
     enabled: bool = True
     username: str | None = None
-    password_env: Annotated[str, Field(min_length=1)] = "MILVUS_PASSWORD"  # noqa: S105 - a variable's name
+    password_env: Variable = "MILVUS_PASSWORD"  # noqa: S105 - a variable's name
 
 
 class MilvusTls(Strict):

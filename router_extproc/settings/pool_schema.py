@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from router_extproc.settings.guard_schema import ModelPolicy
-from router_extproc.settings.strict import Host, Name, Port, Share, Strict
+from router_extproc.settings.strict import Host, Name, Port, Share, Strict, Variable
 
 
 class EndpointTls(Strict):
@@ -21,7 +21,7 @@ class ApiKey(Strict):
     """Sent as `Authorization: Bearer KEY` in place of the client's own. From the environment variable `env`
     of the process that renders Envoy's configuration, or the file `file`, which Envoy reads and watches."""
 
-    env: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    env: Variable | None = None
     file: str | None = None
 
     @model_validator(mode="after")

@@ -42,6 +42,9 @@ Name = Annotated[str, BeforeValidator(_name), Field(min_length=1, max_length=128
 Label = Annotated[str, BeforeValidator(_label), Field(min_length=1, max_length=128)]
 """A signal's or a decision's name. No comma: names are listed in a response header."""
 Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,199}$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
+"""The name of an environment variable. A key that was written in place of the name has other characters as a
+rule, so that it is refused before a message could quote it."""
 Host = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[A-Za-z0-9.:_-]+$")]
 
 

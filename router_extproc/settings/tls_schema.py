@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from router_extproc.settings.strict import Host, Strict
 
-File = Annotated[str, Field(min_length=1, max_length=4096)]
+File = Annotated[str, Field(min_length=1, max_length=1024, pattern=r"^[^\x00-\x1f]*$")]
+"""A path. The PEM itself in its place has line breaks, and is refused before a message could quote it."""
 
 
 class ServerTls(Strict):

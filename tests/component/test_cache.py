@@ -267,3 +267,19 @@ async def test_a_trusted_header_parts_tenants_that_share_a_credential(tmp_path: 
         await wait_until(hit, "a hit of the same tenant", 5.0)
         gate.upstream.script(answered())
         assert not (await gate.ask(document, x_tenant="b")).is_hit
+
+
+async def test_one_tenant_neither_reads_nor_poisons_the_answers_of_another(gate: Gateway) -> None:
+    """Whatever the stranger sends: the same words, the other's names of entry and model, an answer made up by
+    an upstream. Either would see a difference if there were one: in the answer or in its fields."""
+    text = "Solve x^2 = 10037."
+    own = await fill(gate, question(text))
+    forged = {"x_vsr_cache_entry": own.headers["x-vsr-cache-entry"], "x_vsr_cache_hit": "true"}
+    made_up = render_json(Completion("qwen3-32b", "made up", "stop"), "chatcmpl-up", 1)
+    gate.upstream.script(answered(made_up))
+    stranger = await gate.ask(question(text), "a stranger's key", **forged, openai_organization="k1")
+    assert (stranger.status, content(stranger)) == (200, "made up")
+    assert not {name.lower() for name in stranger.headers} & {"x-vsr-cache-hit", "x-vsr-cache-entry", "age"}
+    again = await gate.hit(question(text))
+    assert content(again) == content(own) != "made up"
+    assert again.headers["x-vsr-cache-entry"] == own.headers["x-vsr-cache-entry"]

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from router_extproc.base.names import DESTINATIONS, INTERNAL, SELECTED_MODEL
+from router_extproc.base.names import DESTINATIONS, INTERNAL, SELECTED_MODEL, VSR_DESTINATION
 from router_extproc.envoyconf.render import render_envoy
 from router_extproc.envoyconf.topology import Endpoint, HostPort, Model, Topology, UnixPath, Upstream
 from tests.support.envoy import EnvoyProcess
@@ -204,6 +204,26 @@ async def test_a_forged_internal_header_has_no_effect(
     async with post(client, alone, {"model": "auto"}, headers=forged) as response:
         assert response.status == 200
     assert default.requests[0].all(name) == []
+    assert other.requests == []
+
+
+async def test_no_field_of_a_request_names_the_server_that_gets_it(
+    alone: EnvoyProcess, default: ScriptedUpstream, other: ScriptedUpstream, client: aiohttp.ClientSession
+) -> None:
+    """Neither a server of the pool nor any other address that Envoy could reach."""
+    inside = f"127.0.0.1:{other.port}"
+    for name in ("host", VSR_DESTINATION, *DESTINATIONS, "x-forwarded-host", "forwarded", "x-original-url"):
+        value = f"host={inside}" if name == "forwarded" else inside
+        async with post(client, alone, {"model": "auto"}, headers={name: value}) as response:
+            assert response.status == 200
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(alone.url.rpartition(":")[2]))
+    target = f"http://{inside}/v1/chat/completions"
+    head = f"POST {target} HTTP/1.1\r\nhost: {inside}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n"
+    writer.write(head.encode() + b"{}")
+    async with asyncio.timeout(20):
+        assert b" 200 " in await reader.readline()
+    writer.close()
+    assert len(default.requests) == 8
     assert other.requests == []
 
 

@@ -1,7 +1,9 @@
 """The listener on real sockets: addresses, health, pings, and how it stops."""
 
 import asyncio
+import os
 import socket
+import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -188,3 +190,15 @@ def _refuses(address: str) -> bool:
     host, _, port = address.rpartition(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) != 0
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+async def test_a_unix_socket_is_for_its_user_and_group_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+    """Envoy's user comes in by the group; nobody else."""
+    path = tmp_path / "router.sock"
+    before = os.umask(umask)
+    try:
+        async with listening(f"unix:{path}"):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o660
+    finally:
+        os.umask(before)

@@ -10,7 +10,7 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpConnectionManager
 from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutation.v3 import HeaderMutation
 
-from router_extproc.base.names import INTERNAL
+from router_extproc.base.names import DESTINATIONS, INTERNAL
 from router_extproc.envoyconf.clusters import EXT_PROC_CLUSTER, buffer_limit
 from router_extproc.envoyconf.listener import ACCESS_LOG_FIELDS, Routes, RoutesFile, client_listener
 from router_extproc.envoyconf.render import render_envoy
@@ -50,7 +50,7 @@ def test_every_internal_header_is_removed_early() -> None:
     assert early.typed_config is not None
     mutation = early.typed_config.unpack()
     assert isinstance(mutation, HeaderMutation)
-    assert {each.remove for each in mutation.mutations if each.remove} == set(INTERNAL)
+    assert {each.remove for each in mutation.mutations if each.remove} == {*INTERNAL, *DESTINATIONS}
 
 
 def test_bodies_are_sent_to_the_router_whole_and_responses_only_on_demand() -> None:

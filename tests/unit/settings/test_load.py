@@ -199,7 +199,7 @@ def test_mistakes_in_the_store_s_file_are_named_too(tmp_path: Path, text: str, m
     ],
 )
 def test_a_document_that_grows_without_bound_is_refused(tmp_path: Path, text: str) -> None:
-    assert check(tmp_path, text).startswith("is nested more than 50 deep, or has more than 200000 values")
+    assert check(tmp_path, text).startswith("is nested more than 50 deep, or has more than 50000 values")
 
 
 def test_an_alias_that_goes_round_is_refused(tmp_path: Path) -> None:
