@@ -14,6 +14,7 @@ from router_extproc.app.configuration import load
 from router_extproc.app.inspect import check_config, render_envoy_file
 from router_extproc.server.api.status import status_routes
 from router_extproc.settings.schema import Settings
+from router_extproc.telemetry.table import Kind
 from tests.support.kustomize import Object
 from tests.support.manifests import (
     CHART,
@@ -28,6 +29,7 @@ from tests.support.manifests import (
     overlay,
     pod,
 )
+from tests.support.promql import read
 from tests.support.series import BY_SERIES
 from tests.support.stack import ROOT
 
@@ -233,6 +235,10 @@ def test_images_have_a_version_and_the_same_one_wherever_they_stand(objects: lis
         assert names.get(composed.partition(":")[0], composed) == composed
 
 
+WRITTEN = {"Series": "router_streams", "LabelMatchers": 'pod=~"a|b"', "GroupBy": "pod"}
+"""What prometheus-adapter writes for its names in a query."""
+
+
 def images_of_compose() -> set[str]:
     """Of docker-compose.yml, where there is one."""
     path = ROOT / "docker-compose.yml"
@@ -255,6 +261,10 @@ def test_it_scales_by_a_metric_that_there_is(objects: list[Object]) -> None:
     (rule,) = yaml.safe_load((KUSTOMIZE / "prometheus-adapter.yaml").read_text())["rules"]["custom"]
     assert rule["name"] == {"matches": f"^{metric}$", "as": metric}
     assert rule["seriesQuery"].startswith(f"{metric}{{")
+    query = re.sub(r"<<\.(\w+)>>", lambda part: WRITTEN[part[1]], rule["metricsQuery"])
+    (asked,) = read(query).asked
+    assert (asked.series, asked.function) == (metric, "max_over_time")
+    assert BY_SERIES[metric].kind is Kind.GAUGE
     deployment = one(objects, "Deployment")
     assert scaler["scaleTargetRef"] == {
         "apiVersion": deployment["apiVersion"], "kind": "Deployment", "name": deployment["metadata"]["name"],
