@@ -223,6 +223,15 @@ def test_what_is_mounted_exists_and_cannot_be_written() -> None:
             assert mount["bind"] == {"create_host_path": False}, name
 
 
+def test_router_pool_and_envoy_have_the_same_folder() -> None:
+    for variables in ({}, {"ROUTER_CONFIG": "./config/compose/gpu"}):
+        parts = read_compose(variables=variables)["services"]
+        router, pool, envoy = (list(mounts(parts[name], "bind")) for name in ("router", "pool", "envoy"))
+        assert router == pool
+        assert envoy[0]["source"] == f"{router[0]['source']}/envoy.yaml"
+        assert parts["router"]["command"] == ["serve", "--config", f"{router[0]['target']}/router.yaml"]
+
+
 def test_volumes_belong_to_those_who_write_there() -> None:
     owner = services()["owner"]
     given = {each["source"]: each["target"] for each in mounts(owner, "volume")}
