@@ -285,6 +285,8 @@ def test_the_router_listens_where_the_ports_lead_and_is_found_by_name(name: str)
 def test_the_pool_s_health_is_that_of_every_endpoint() -> None:
     settings = load(COMPOSE / "testing" / "router.yaml").settings
     assert {each.address for each in settings.vllm_endpoints} == {services()["pool"]["hostname"]}
+    assert settings.simulator is not None
+    assert settings.simulator.address == "0.0.0.0"
     asked = set(re.findall(r"\b\d{4,5}\b", services()["pool"]["healthcheck"]["test"][-1]))
     assert asked == {str(each.port) for each in settings.vllm_endpoints}
 
