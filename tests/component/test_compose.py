@@ -223,6 +223,15 @@ def test_what_is_mounted_exists_and_cannot_be_written() -> None:
             assert mount["bind"] == {"create_host_path": False}, name
 
 
+def test_router_pool_and_envoy_have_the_same_folder() -> None:
+    for variables in ({}, {"ROUTER_CONFIG": "./config/compose/gpu"}):
+        parts = read_compose(variables=variables)["services"]
+        router, pool, envoy = (list(mounts(parts[name], "bind")) for name in ("router", "pool", "envoy"))
+        assert router == pool
+        assert envoy[0]["source"] == f"{router[0]['source']}/envoy.yaml"
+        assert parts["router"]["command"] == ["serve", "--config", f"{router[0]['target']}/router.yaml"]
+
+
 def test_volumes_belong_to_those_who_write_there() -> None:
     owner = services()["owner"]
     given = {each["source"]: each["target"] for each in mounts(owner, "volume")}
@@ -276,6 +285,8 @@ def test_the_router_listens_where_the_ports_lead_and_is_found_by_name(name: str)
 def test_the_pool_s_health_is_that_of_every_endpoint() -> None:
     settings = load(COMPOSE / "testing" / "router.yaml").settings
     assert {each.address for each in settings.vllm_endpoints} == {services()["pool"]["hostname"]}
+    assert settings.simulator is not None
+    assert settings.simulator.address == "0.0.0.0"
     asked = set(re.findall(r"\b\d{4,5}\b", services()["pool"]["healthcheck"]["test"][-1]))
     assert asked == {str(each.port) for each in settings.vllm_endpoints}
 

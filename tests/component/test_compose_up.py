@@ -22,13 +22,16 @@ import pytest_asyncio
 from router_extproc.encoder.bundle import default_folder
 from tests.support.compose import ROOT, Machine, Running, programs, read_compose
 from tests.support.dockerfile import read_stages
-from tests.support.milvus import MilvusServer, disposable_folder
+from tests.support.milvus import MilvusServer
 from tests.support.processes import free_port, wait_until
 from tests.support.stack import Answer, ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ANOTHER_SECONDS = 30.0
+ANOTHER_SECONDS = 60.0
+CLIENT = "a-client-of-the-containers"
+"""Its key, and so its part of the cache: the server is that of other tests too."""
+
 ORDER = ("owner", "milvus", "router", "pool", "envoy")
 INSIDE_MILVUS = {"etcd", "objects"}
 """Services that the server of the tests has in itself."""
@@ -55,7 +58,7 @@ class Stack:
 
     async def ask(self, **more: str) -> Answer:
         """`more` are header fields."""
-        return await ask(self.session, self.url(8801), QUESTION, more=more)
+        return await ask(self.session, self.url(8801), QUESTION, CLIENT, more)
 
     async def get(self, port: int, path: str, token: str = "") -> tuple[int, str]:
         headers = {"authorization": f"Bearer {token}"} if token else {}
@@ -67,16 +70,8 @@ def machine_of(folder: Path, milvus: MilvusServer, document: Mapping[str, Any]) 
     owned = {each["target"] for each in document["services"]["owner"]["volumes"]}
     for target in owned:
         (folder / target.removeprefix("/")).mkdir(parents=True)
-    taken = (
-        8801,
-        50051,
-        8080,
-        9190,
-        9001,
-        9002,
-        9003,
-        4317,
-    )  # nobody listens on 4317: Jaeger is another profile
+    # Nobody listens on the last: Jaeger is of another profile.
+    taken = (8801, 50051, 8080, 9190, 9001, 9002, 9003, 4317)
     return Machine(
         names=frozenset(document["services"]),
         ports={
@@ -91,6 +86,8 @@ def machine_of(folder: Path, milvus: MilvusServer, document: Mapping[str, Any]) 
             **{target: folder / target.removeprefix("/") for target in owned},
         },
         programs=programs(),
+        # Only root may give files away: a volume goes to whoever runs this.
+        users={"10001:10001": f"{os.getuid()}:{os.getgid()}"},
     )
 
 
@@ -117,37 +114,21 @@ def require_order(document: Mapping[str, Any]) -> None:
         assert before <= set(ORDER[:place]), f"{name} is started before what it depends on"
 
 
-@pytest.fixture(scope="module")
-def milvus() -> Any:
-    with disposable_folder() as folder:
-        server = MilvusServer.prepare(folder)
-        try:
-            server.start()
-            yield server
-        finally:
-            server.kill()
-
-
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stack(milvus: MilvusServer, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+async def stack(
+    milvus_server: MilvusServer, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Stack]:
     folder = tmp_path_factory.mktemp("compose")
     document = read_compose()
     require_order(document)
-    machine = machine_of(folder, milvus, document)
+    machine = machine_of(folder, milvus_server, document)
     (mount,) = (each for each in document["services"]["router"]["volumes"] if each["type"] == "bind")
     machine.folder(ROOT / mount["source"], machine.paths[mount["target"]])
     services = services_of(document, machine, folder)
-    # The one word that no machine of ours may obey: a volume goes to whoever runs this.
-    services["owner"].service = {
-        **services["owner"].service,
-        "entrypoint": [
-            word.replace("10001:10001", f"{os.getuid()}:{os.getgid()}") for word in ("chown", "10001:10001")
-        ],
-    }
     async with AsyncExitStack() as running, aiohttp.ClientSession() as session:
         for name in ORDER:
             if name == "milvus":
-                await services[name].healthy()
+                assert await services[name].is_healthy()
                 continue
             await services[name].start()
             running.push_async_callback(services[name].stop)

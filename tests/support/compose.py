@@ -13,13 +13,12 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-
-from tests.support.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
@@ -27,7 +26,7 @@ FILE = ROOT / "docker-compose.yml"
 LOOPBACK: Final = "127.0.0.1"
 HOST_KEYS: Final = frozenset({"address", "advertised_address", "host"})
 PORT_KEYS: Final = frozenset({"port", "port_value"})
-START_SECONDS: Final = 90.0
+START_SECONDS: Final = 180.0
 
 _VARIABLE = re.compile(r"\$(?:(\$)|\{(\w+)(?::-([^}]*))?\}|(\w+))")
 _DURATION = re.compile(r"(\d+)s")
@@ -71,15 +70,19 @@ def seconds(duration: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`names` are services; `ports`, `paths` and `programs` map what is in containers to what is here."""
+    """`names` are services; `ports`, `paths`, `programs` and `users` (as `chown` takes them) map what is in
+    containers to what is here."""
 
     names: frozenset[str]
     ports: Mapping[int, int]
     paths: Mapping[str, Path]
     programs: Mapping[str, Sequence[str]]
+    users: Mapping[str, str]
 
     def text(self, text: str) -> str:
         """A word of a command, a value of an environment, a URL."""
+        if text in self.users:
+            return self.users[text]
         for path in sorted(self.paths, key=len, reverse=True):
             text = re.sub(rf"(?<![\w/.]){re.escape(path)}(?![\w-])", str(self.paths[path]), text)
         names = "|".join(map(re.escape, sorted(self.names)))
@@ -161,17 +164,19 @@ class Running:
             )
 
     async def healthy(self) -> None:
-        """Returns when the health check's own command succeeds. Raises AssertionError with the log."""
-
-        async def asked() -> bool:
-            if self.process is not None and self.process.returncode is not None:
-                raise AssertionError(f"{self.name} left with {self.process.returncode}:\n{self.said()}")
-            return await self.is_healthy()
-
+        """Returns when the health check's own command succeeds, asked as often as the file says. Raises
+        AssertionError with the log."""
+        assert self.process is not None
+        interval = seconds(self.service["healthcheck"]["start_interval"])
         try:
-            await wait_until(asked, f"{self.name} to be healthy", START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                while not await self.is_healthy():
+                    # The wait for its end is the pause between two questions.
+                    with suppress(TimeoutError):  # it goes on
+                        status = await asyncio.wait_for(self.process.wait(), interval)
+                        raise AssertionError(f"{self.name} left with {status}:\n{self.said()}")
         except TimeoutError as error:
-            raise AssertionError(f"{error}:\n{self.said()}") from error
+            raise AssertionError(f"{self.name} is not healthy:\n{self.said()}") from error
 
     async def is_healthy(self) -> bool:
         """Its health check, once: the command, the environment and the deadline are the file's."""
