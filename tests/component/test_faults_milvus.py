@@ -2,14 +2,14 @@
 client fails, what is lost is counted, and what had been taken is there afterwards."""
 
 import itertools
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.component.test_cache_milvus import BUDGET_MS, asked, behind, up
-from tests.support.gateway import Gateway, answered, question
+from tests.support.gateway import Gateway, question
 from tests.support.milvus import PASSWORD, MilvusServer
 from tests.support.processes import wait_until
 

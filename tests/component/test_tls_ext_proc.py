@@ -210,7 +210,7 @@ async def test_renewed_certificates_are_taken_over_while_streams_run(client: Cli
     theirs = MountedSecret(tmp_path / "theirs", secret(old, "envoy.internal"))
     files = TlsFiles("t", *(ours.folder / name for name in ("tls.crt", "tls.key", "ca.crt")))
     certificates, metrics = Certificates(files, read_pair(files, time.time())), Metrics()
-    renewals = Renewals(Listening.EXT_PROC, certificates, metrics, settle=0.01)
+    renewals = Renewals(Listening.EXT_PROC, certificates, metrics.certificates, settle=0.01)
     following = asyncio.create_task(renewals.follow(0.02))
     own = [str(theirs.folder / name) for name in ("ca.crt", "tls.crt", "tls.key")]
     tls = RouterTls(own[0], NAME, own[1], own[2])
@@ -262,7 +262,7 @@ def taken(metrics: Metrics, outcome: str = "taken") -> float:
 async def test_renewed_files_that_make_no_sense_change_nothing(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     certificates, metrics = server_side(tmp_path, authority), Metrics()
-    renewals = Renewals(Listening.EXT_PROC, certificates, metrics, settle=0.01)
+    renewals = Renewals(Listening.EXT_PROC, certificates, metrics.certificates, settle=0.01)
     following = asyncio.create_task(renewals.follow(0.02))
     async with router(certificates) as behind:
         (tmp_path / "router.key").write_bytes(authority.pair(NAME)[1])
