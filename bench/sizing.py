@@ -9,7 +9,7 @@ workers (as Envoy's LEAST_REQUEST chooses), and each worker serves one after the
 import heapq
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -153,7 +153,7 @@ def _lines(costs: Costs) -> Iterator[str]:
     sizes = {rate: size_of(Load(rate), costs) for rate in (10.0, 1_000.0, 100_000.0)}
     yield "| | " + " | ".join(f"{rate:,.0f} requests/s" for rate in sizes) + " |"
     yield "|---|" + "---|" * len(sizes)
-    rows = {
+    rows: dict[str, Callable[[Size], str]] = {
         "of a core, one request, in ms": lambda s: f"{s.core_ms:.1f}",
         "workers, of one core each": lambda s: f"{s.workers:,}",
         "memory of all workers, in GiB": lambda s: f"{s.memory_gib:,.1f}",

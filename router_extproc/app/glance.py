@@ -159,7 +159,10 @@ class Glance:
 
 
 MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
-    {"envoy": "no request through Envoy reaches this router; is Envoy running?"}
+    {
+        "envoy": "no request through Envoy reaches this router; is Envoy running?",
+        "accepting": "it takes no streams: it starts, or it is about to end",
+    }
 )
 """What a check that does not hold means, by its name in `/ready`."""
 

@@ -112,7 +112,7 @@ async def _run(
 
         folder = state / "envoy"
         if mind is None:
-            await stack.enter_async_context(crew(configuration, state / LOG))
+            await stack.enter_async_context(crew(configuration, stop, state / LOG))
         else:
             proxy_folder = EnvoyFolder(folder)
             stack.push_async_callback(proxy_folder.close)

@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OperatorError as error:
         sys.stderr.write(f"router-extproc: worker {options.number}: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130  # told to end before it could serve
 
 
 def _work(options: argparse.Namespace) -> int:

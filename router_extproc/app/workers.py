@@ -84,9 +84,9 @@ class Crew:
     async def exposition(self) -> bytes:
         return self.metrics.exposition(await self.api.expositions())
 
-    async def start(self, stack: AsyncExitStack) -> None:
-        """Returns when all take streams; they run until `stack` is left. Raises OperatorError when one ends
-        before that, or when it takes too long."""
+    async def start(self, stack: AsyncExitStack, stop: asyncio.Event) -> None:
+        """Returns when all take streams, or `stop` is set; they run until `stack` is left. Raises
+        OperatorError when one ends before that, or when it takes too long."""
         pace = Pace(first_wait=FIRST_WAIT, stop=MARGIN_SECONDS, most_unanswered=MOST_UNANSWERED)
         keepers = [
             asyncio.create_task(
@@ -104,7 +104,7 @@ class Crew:
         stack.callback(self.leave, signal.SIGINT)
         try:
             async with asyncio.timeout(START_SECONDS):
-                while len(self._taking) < self._count:
+                while len(self._taking) < self._count and not stop.is_set():
                     done, _ = await asyncio.wait(keepers, timeout=LOOK_SECONDS / 5)
                     for keeper in done:
                         await keeper
@@ -120,17 +120,20 @@ class Crew:
         stack.push_async_callback(_end, [looking])
 
     def leave(self, number: int) -> None:
-        """Not ready any more; the workers get the signal `number`."""
+        """Not ready any more; the workers get the signal `number`, and those that have not begun to serve the
+        one that ends them without a word."""
         self._leaving = True
-        for child in self._children.values():
+        for worker, child in self._children.items():
             if child.process.returncode is None:
-                child.process.send_signal(number)
+                child.process.send_signal(number if worker in self._taking else signal.SIGTERM)
 
     async def gone(self) -> None:
         """Returns when no worker runs any more."""
         await asyncio.gather(*(child.process.wait() for child in self._children.values()))
 
     async def _spawn(self, number: int) -> Child:
+        if self._leaving:
+            raise OperatorError(f"worker {number} is not started again: the router ends")
         configuration = self._configuration
         command = [
             *(sys.executable, "-m", "router_extproc.app.worker"),
@@ -187,9 +190,11 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(configuration: Configuration, log_file: Path | None = None) -> AsyncIterator[Crew]:
-    """The workers, taking streams, with the API, the page and the metrics of all of them. Leaving the context
-    ends everything. Raises OperatorError."""
+async def crew(
+    configuration: Configuration, stop: asyncio.Event, log_file: Path | None = None
+) -> AsyncIterator[Crew]:
+    """The workers, taking streams unless `stop` was set meanwhile, with the API, the page and the metrics of
+    all of them. Leaving the context ends everything. Raises OperatorError."""
     settings = configuration.settings
     for line in grouped(configuration.warnings):
         log.warning("%s: %s", configuration.path, line)
@@ -214,15 +219,16 @@ async def crew(configuration: Configuration, log_file: Path | None = None) -> As
         await serve_public(
             stack, configuration, api.routes, token, members.exposition, certificates, [api.rest]
         )
-        await members.start(stack)
-        log.info("%s workers are serving", settings.workers)
+        await members.start(stack, stop)
+        if not stop.is_set():
+            log.info("%s workers are serving", settings.workers)
         yield members
 
 
 async def serve_workers(configuration: Configuration) -> None:
     """Until a signal. Raises OperatorError."""
     stop = Stop.at_signals()
-    async with crew(configuration) as members:
+    async with crew(configuration, stop.asked) as members:
         await stop.asked.wait()
         stop.when_hurried(lambda: members.leave(signal.SIGINT))
         members.leave(signal.SIGTERM if stop.drains else signal.SIGINT)

@@ -130,7 +130,7 @@ async def printed(shell: Shell, config: tuple[str, str]) -> str:
     found = json.loads(document.out)
     assert (document.code, found["state"], found["reasons"]) == (0, "ready", [])
     assert found["overview"]["cache"]["hits"].keys() == {"exact"}
-    assert found["readiness"]["checks"] == {"envoy": True}
+    assert found["readiness"]["checks"] == {"envoy": True, "accepting": True}
 
     page = await shell.run("top", "--once", *config)
     assert (page.code, page.err) == (0, "")

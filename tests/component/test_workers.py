@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import yaml
 
 from tests.support.envoy import EnvoyProcess
 from tests.support.gateway import IN_MEMORY, JSON, SSE, question
-from tests.support.processes import free_port, wait_until
+from tests.support.processes import free_ports_in_a_row, wait_until
 from tests.support.rollout import crowd
 from tests.support.stack import ROOT, ask, command, run_to_end, write_configuration
 from tests.support.upstream import Answer, Received, ScriptedUpstream, bytes_answer, sse_answer
@@ -38,15 +38,6 @@ def any_model(request: Received) -> Answer:
     if asked.get("stream"):
         return sse_answer(SSE)
     return bytes_answer(JSON, 200, [("content-type", "application/json")])
-
-
-def free_ports_in_a_row(count: int) -> int:
-    """The first of them."""
-    found = [free_port()]
-    while len(found) < count:
-        port = free_port()
-        found = [*found, port] if port == found[-1] + 1 else [port]
-    return found[0]
 
 
 @dataclass
@@ -96,7 +87,7 @@ async def crew(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Crew]:
 
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[Crew]:
-    async with ScriptedUpstream(otherwise=any_model) as upstream:
+    async with AsyncExitStack() as stack, ScriptedUpstream(otherwise=any_model) as upstream:
         path = write_configuration(
             folder,
             semantic_cache={**IN_MEMORY, "verifier": {"enabled": False}},
@@ -120,7 +111,10 @@ async def started(folder: Path) -> AsyncIterator[Crew]:
         try:
             ports = {name: at["port"] for name, at in document["listeners"].items()}
             timeout = aiohttp.ClientTimeout(total=30)
-            async with EnvoyProcess(rendered) as envoy, aiohttp.ClientSession(timeout=timeout) as session:
+            async with aiohttp.ClientSession(timeout=timeout) as session:
+                async with EnvoyProcess(with_one_endpoint(rendered)) as envoy:
+                    await not_ready(Crew(process, envoy, upstream, session, folder, ports))
+                envoy = await stack.enter_async_context(EnvoyProcess(rendered))
                 running = Crew(process, envoy, upstream, session, folder, ports)
 
                 async def is_ready() -> bool:
@@ -136,6 +130,37 @@ async def started(folder: Path) -> AsyncIterator[Crew]:
             if process.returncode is None:
                 process.kill()
             await process.wait()
+
+
+def with_one_endpoint(rendered: str) -> str:
+    """As for a router with one worker."""
+    document = yaml.load(rendered, Loader=yaml.CSafeLoader)
+    (cluster,) = (each for each in document["static_resources"]["clusters"] if each["name"] == "ext_proc")
+    hosts = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert len(hosts) == WORKERS
+    del hosts[1:]
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+async def not_ready(crew: Crew) -> None:
+    """Both workers serve, and Envoy knows one of them: that is told, and not served over."""
+
+    async def both() -> bool:
+        assert crew.process.returncode is None, crew.log
+        try:
+            samples = await crew.metrics()
+        except aiohttp.ClientError:
+            return False
+        return all(samples[f'router_worker_up{{worker="{number}"}}'] == 1.0 for number in range(WORKERS))
+
+    await wait_until(both, "both workers to serve", START_SECONDS)
+
+    async def known() -> bool:
+        return await crew.envoy.stat("cluster.ext_proc.membership_healthy") == 1
+
+    await wait_until(known, "Envoy to know one", 30.0)
+    status, said = await crew.api("/ready")
+    assert (status, said["checks"]) == (503, {"envoy": False, "accepting": True})
 
 
 def fresh(number: int) -> tuple[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ import openai
 import pytest
 import pytest_asyncio
 
-from tests.support.processes import wait_until, with_words
+from tests.support.processes import free_ports_in_a_row, wait_until, with_words
 from tests.support.stack import (
     RunningStack,
     ask,
@@ -196,8 +196,13 @@ async def test_a_child_that_dies_ends_the_stack_with_one_line(tmp_path: Path) ->
 
 
 async def test_the_page_is_announced_and_everything_ends_with_a_router_that_is_killed(tmp_path: Path) -> None:
+    two_workers: dict[str, Any] = {
+        "workers": 2,
+        "listeners": {"ext_proc": {"port": free_ports_in_a_row(2)}},
+        "semantic_cache": {"backend_type": "memory", "backend_config_path": None},
+    }
     async with (
-        stack(write_configuration(tmp_path, page={"enabled": True})) as started,
+        stack(write_configuration(tmp_path, page={"enabled": True}, **two_workers)) as started,
         aiohttp.ClientSession() as session,
     ):
         address = f"{started.url('api')}/"
@@ -208,6 +213,7 @@ async def test_the_page_is_announced_and_everything_ends_with_a_router_that_is_k
                 return answer.status == 200 and answer.url.path == "/ui/"
 
         await wait_until(is_up, "the page", 60)
+        assert (await ask(session, started.url(), asked())).headers["x-vsr-selected-model"]
         words = ("router_extproc.page", f"--api={started.url('api')}")
         [page] = with_words(*words)
         command = Path(f"/proc/{page}/cmdline").read_text().split("\0")
@@ -215,10 +221,11 @@ async def test_the_page_is_announced_and_everything_ends_with_a_router_that_is_k
         assert Path(folder).is_dir()
         router = int(Path(f"/proc/{page}/stat").read_text().rsplit(")", 1)[1].split()[1])
         others = Path(f"/proc/{router}/task/{router}/children").read_text().split()
+        assert len(others) == 5  # the simulated pool, two workers, the page, Envoy
         os.kill(router, signal.SIGKILL)
         await wait_until(lambda: with_words(*words) == [], "the page's end", 30)
         assert not Path(folder).exists()
-        # Envoy and the simulator do not know whose they were; the kernel does.
+        # The workers see the end of a pipe; Envoy and the simulator are ended by the kernel.
         running = [Path(f"/proc/{child}") for child in others]
         await wait_until(lambda: not any(each.exists() for each in running), "the others' end", 30)
 

@@ -32,6 +32,15 @@ def free_port() -> int:
     raise AssertionError("the candidates never end")
 
 
+def free_ports_in_a_row(count: int) -> int:
+    """The first of them."""
+    found = [free_port()]
+    while len(found) < count:
+        port = free_port()
+        found = [*found, port] if port == found[-1] + 1 else [port]
+    return found[0]
+
+
 @overload
 async def wait_until(
     condition: Callable[[], Awaitable[T]], what: str, deadline: float = ..., clock: Callable[[], float] = ...

@@ -56,7 +56,7 @@ def test_curves_are_aligned_at_their_newest_sample() -> None:
 
 
 def test_a_percentile_is_the_largest_and_a_model_is_healthy_while_anybody_uses_it() -> None:
-    added = [
+    added: list[dict[str, Any]] = [
         {"p50": 1.0, "p95": 9.0, "p99": None, "history": []},
         {"p50": 2.0, "p95": 3.0, "p99": None, "history": []},
     ]
