@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from router_extproc.app.configuration import Configuration, load
+from router_extproc.app.configuration import Configuration, away_of, load
 from router_extproc.base.errors import ConfigError, OperatorError
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.server.driver import log_bug
@@ -144,6 +144,12 @@ class Generations:
         check_reloadable(before.configuration, configuration)
         if self._proxy is None:
             check_pool(before.configuration, configuration)
+            if away_of(before.configuration.settings) is not away_of(configuration.settings):
+                log.warning(
+                    "%s: the guards have changed what Envoy must refuse while this router is away, and this "
+                    "router does not write Envoy's configuration; give Envoy the new one (`render-envoy`)",
+                    configuration.path,
+                )
         plan = await self._compile(configuration)
         if self._proxy is not None:
             await self._proxy.introduce(configuration)
