@@ -67,17 +67,19 @@ def _away_problems(settings: Settings) -> Iterator[Problem]:
     if settings.when_router_is_away == "pass" and policy.refuses:
         yield Problem(
             ("when_router_is_away",),
-            "`pass` would be a way around the guards: whoever makes the router fail gets past them; remove it "
-            f"(it is `refuse` then), or let {_refusing(policy)}",
+            "`pass` would be a way around the guards: whoever makes the router fail gets past them; "
+            f"remove it (it is `refuse` then), or let {_refusing(policy)}",
         )
     if policy.guard.enabled and not policy.refuses and settings.screening.unread_paths:
-        yield _idle(("screening", "unread_paths"), "no guard refuses anything, so every path is open; remove it")
+        yield _idle(
+            ("screening", "unread_paths"), "no guard refuses anything, so every path is open; remove it"
+        )
     for index, path in enumerate(settings.screening.unread_paths):
         if path == CHAT_PATH:
             yield Problem(
                 ("screening", "unread_paths", index),
-                "is what the guards are for; set prompt_guard.enabled or classifier.pii_model.enabled to false "
-                "instead",
+                "is what the guards are for; set prompt_guard.enabled or classifier.pii_model.enabled to "
+                "false instead",
             )
 
 

@@ -53,7 +53,9 @@ async def test_a_clock_that_jumps_by_hours_changes_nothing_that_lasts(tmp_path: 
 
             # A stream is under way, and one model is left alone.
             a.flowing.clear()
-            stream = asyncio.create_task(ask(router.session, router.envoy.url, question("alpha", stream=True)))
+            stream = asyncio.create_task(
+                ask(router.session, router.envoy.url, question("alpha", stream=True))
+            )
             await wait_until(lambda: a.requests >= 2, "the stream to begin")
             a.failing = 10
             await wait_until(lambda: is_left(router, "a"), "a to be left", 20.0)

@@ -2,23 +2,23 @@
 client fails, what is lost is counted, and what had been taken is there afterwards."""
 
 import itertools
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.component.test_cache_milvus import BUDGET_MS, asked, behind, up
-from tests.support.gateway import Gateway, answered, question
+from tests.support.gateway import Gateway, question
 from tests.support.milvus import PASSWORD, MilvusServer
 from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 
 HUNG = 8
-"""Requests while it hangs; not too many, because a server that stalls for ten seconds takes itself for dead."""
+"""Requests while it hangs; few, because a server that stalls for ten seconds takes itself for dead."""
 PATIENCE = 1.0
-"""Seconds that everything but the lookups may take on a busy machine; without budgets a call takes minutes."""
+"""Seconds that all but the lookups may take on a busy machine; without budgets a call takes minutes."""
 NUMBERS = itertools.count(80_000)
 REFUSED = 'router_port_failures_total{port="writer",reason='
 

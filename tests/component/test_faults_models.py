@@ -23,8 +23,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 HTML = b"<!doctype html><title>502</title><h1>Bad gateway</h1>"
-EVENT = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":' + (
-    b'{"content":"' + b"word " * 200 + b'"},"finish_reason":null}]}\n\n'
+EVENT = (
+    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+    + (b'{"content":"' + b"word " * 200 + b'"},"finish_reason":null}]}\n\n')
 )
 SILENCE_SECONDS = 1.0
 SLOW_READERS = 20
@@ -48,7 +49,7 @@ BAD = {
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Faulted]:
-    """`m` is scripted; nobody listens where `dead` should be, and `hung` takes connections and says nothing."""
+    """`m` is scripted; nobody listens where `dead` should be; `hung` takes connections and says nothing."""
     async with AsyncExitStack() as opened:
         upstream = await opened.enter_async_context(ScriptedUpstream(otherwise=lambda request: answered()))
         silent = opened.enter_context(socket.socket())
@@ -159,7 +160,7 @@ async def test_a_model_that_hangs_up_before_it_answers_is_an_error_and_leaves_no
 async def test_20_slow_readers_of_endless_answers_cost_bounded_memory_and_leave_nothing(
     stack: Faulted,
 ) -> None:
-    """They read a byte now and then of answers of 31 MiB each, 620 MiB in all, which the router records for the cache."""
+    """They read a byte now and then of answers of 31 MiB each, 620 MiB in all, which the router records."""
     kept, before = await stack.entries(), stack.held()
     long = sse_answer(*[EVENT * 60] * 450)
     async with AsyncExitStack() as readers:
@@ -245,7 +246,9 @@ async def test_a_client_that_leaves_while_the_model_works_leaves_nothing(stack: 
     first = [] if phase == "waiting" else [SSE[:80]]
     stack.upstream.script(sse_answer(*first, never), sse_answer(*first, never))
     for number in range(2):
-        asked = asyncio.create_task(read_some(stack, f"Take your time, {number} {phase}.", len(b"".join(first))))
+        asked = asyncio.create_task(
+            read_some(stack, f"Take your time, {number} {phase}.", len(b"".join(first)))
+        )
         request = (await stack.upstream.received(seen + number + 1))[seen + number]
         if phase == "streaming":
             await asked

@@ -1,5 +1,5 @@
-"""The router is killed, hangs, is overrun or stops in the middle: what is refused, what passes, and what of it
-is counted. One router with guards, before it an Envoy rendered for them and one rendered without."""
+"""The router is killed, hangs, is overrun or stops in the middle: what is refused, what passes, and what is
+counted. One router with guards, before it an Envoy rendered for them and one rendered without."""
 
 import asyncio
 import json
@@ -180,9 +180,9 @@ class Trickling:
     """A request whose body does not come."""
 
     HEAD = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-        "content-length: 100\r\n\r\n"
-    ).encode()
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+        b"content-length: 100\r\n\r\n"
+    )
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self._writer = reader, writer
@@ -214,7 +214,8 @@ async def test_5000_idle_streams_cost_bounded_memory_and_the_next_one_is_not_rea
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
     await stack.quiet()
-    before, idle = stack.held(), []
+    before = stack.held()
+    idle: list[Trickling] = []
     overrun = 'router_port_failures_total{port="streams",reason="overloaded"}'
     try:
         while len(idle) < STREAMS - 100:
@@ -296,7 +297,9 @@ async def test_a_guard_that_is_switched_on_closes_the_pool_while_envoy_runs(tmp_
                 return 'router_configuration_reloads_total{outcome="taken"} 1.0' in text
 
             await wait_until(taken, "the guard to be switched on", 30.0)
-            answer = await ask(session, envoy.url, {**asked, "messages": [{"role": "user", "content": ATTACK}]})
+            answer = await ask(
+                session, envoy.url, {**asked, "messages": [{"role": "user", "content": ATTACK}]}
+            )
             assert answer.headers["x-vsr-jailbreak-blocked"] == "true"
         seen = len(upstream.requests)
         assert refused(await ask(session, envoy.url, asked))

@@ -36,13 +36,13 @@ def route_of(topology: Topology, method: str, path: str) -> Route:
 def matches(each: Route, fields: dict[str, str]) -> bool:
     assert each.match is not None
     path = fields[":path"].partition("?")[0]
-    if not (path == each.match.path if each.match.path else path.startswith(each.match.prefix)):
+    if not (path == each.match.path if each.match.path else path.startswith(each.match.prefix or "")):
         return False
     for header in each.match.headers:
         value, wanted = fields.get(header.name), header.string_match
         assert wanted is not None
-        regex = wanted.safe_regex.regex if wanted.safe_regex else re.escape(wanted.exact)
-        if value is None or not re.fullmatch(regex, value):
+        regex = wanted.safe_regex.regex if wanted.safe_regex else re.escape(wanted.exact or "")
+        if value is None or not re.fullmatch(str(regex), value):
             return False
     return True
 
