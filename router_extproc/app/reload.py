@@ -144,6 +144,12 @@ class Generations:
         check_reloadable(before.configuration, configuration)
         if self._proxy is None:
             check_pool(before.configuration, configuration)
+            if away_of(before.configuration.settings) is not away_of(configuration.settings):
+                log.warning(
+                    "%s: the guards have changed what Envoy must refuse while this router is away, and this "
+                    "router does not write Envoy's configuration; give Envoy the new one (`render-envoy`)",
+                    configuration.path,
+                )
         plan = await self._compile(configuration)
         if self._proxy is not None:
             await self._proxy.introduce(configuration)

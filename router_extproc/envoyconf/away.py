@@ -23,7 +23,7 @@ UNJUDGED_STATUS = 503
 
 
 def bound(routes: Iterable[route.Route], away: Away, unread_paths: Sequence[str]) -> Iterator[route.Route]:
-    """`routes`, each in the parts that `away` makes of it; the first part that matches is the right one."""
+    """`routes`, each in the parts that `away` makes of it. The first part that matches is the right one."""
     for each in routes:
         if away is Away.PASS or each.direct_response is not None:
             yield each

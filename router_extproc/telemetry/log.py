@@ -88,7 +88,7 @@ class Behind(logging.Handler):
         self._left_out = 0
         self._broken = False
         # By default it prints a traceback to stderr, which is where the disk may be full.
-        inner.handleError = self._failed  # type: ignore[method-assign]
+        inner.handleError = self._failed  # type: ignore[method-assign, assignment]
         self._thread = threading.Thread(target=self._write, name="log", daemon=True)
         self._thread.start()
 

@@ -61,7 +61,7 @@ async def in_lite(stack: Faulted) -> int:
 async def test_a_full_disk_costs_no_request_and_nothing_that_was_kept(
     stack: Faulted, disk: SmallDisk
 ) -> None:
-    """Neither what was kept before nor what was kept when there was room again, though the router is killed."""
+    """Neither what was kept before nor what was kept when there was room again, though it is killed."""
     for text in KEPT:
         assert (await stack.ask(text, model="m")).status == 200
     await wait_until(lambda: has(stack, len(KEPT)), "all to be kept")

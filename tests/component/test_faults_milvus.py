@@ -16,9 +16,9 @@ from tests.support.processes import wait_until
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 
 HUNG = 8
-"""Requests while it hangs; not too many, because a server that stalls for ten seconds takes itself for dead."""
+"""Requests while it hangs; few, because a server that stalls for ten seconds takes itself for dead."""
 PATIENCE = 1.0
-"""Seconds that everything but the lookups may take on a busy machine; without budgets a call takes minutes."""
+"""Seconds that all but the lookups may take on a busy machine; without budgets a call takes minutes."""
 NUMBERS = itertools.count(80_000)
 REFUSED = 'router_port_failures_total{port="writer",reason='
 

@@ -49,7 +49,7 @@ BAD = {
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Faulted]:
-    """`m` is scripted; nobody listens where `dead` should be, and `hung` takes connections and says nothing."""
+    """`m` is scripted; nobody listens where `dead` should be; `hung` takes connections and says nothing."""
     async with AsyncExitStack() as opened:
         upstream = await opened.enter_async_context(ScriptedUpstream(otherwise=lambda request: answered()))
         silent = opened.enter_context(socket.socket())
@@ -160,7 +160,7 @@ async def test_a_model_that_hangs_up_before_it_answers_is_an_error_and_leaves_no
 async def test_20_slow_readers_of_endless_answers_cost_bounded_memory_and_leave_nothing(
     stack: Faulted,
 ) -> None:
-    """They read a byte now and then of answers of 31 MiB each, 620 MiB in all, which the router records for the cache."""
+    """They read a byte now and then of answers of 31 MiB each, 620 MiB in all, which the router records."""
     kept, before = await stack.entries(), stack.held()
     long = sse_answer(*[EVENT * 60] * 450)
     async with AsyncExitStack() as readers:

@@ -1,5 +1,5 @@
-"""The router is killed, hangs, is overrun or stops in the middle: what is refused, what passes, and what of it
-is counted. One router with guards, before it an Envoy rendered for them and one rendered without."""
+"""The router is killed, hangs, is overrun or stops in the middle: what is refused, what passes, and what is
+counted. One router with guards, before it an Envoy rendered for them and one rendered without."""
 
 import asyncio
 import json
@@ -214,7 +214,8 @@ async def test_5000_idle_streams_cost_bounded_memory_and_the_next_one_is_not_rea
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 20_000), most))
     await stack.quiet()
-    before, idle = stack.held(), []
+    before = stack.held()
+    idle: list[Trickling] = []
     overrun = 'router_port_failures_total{port="streams",reason="overloaded"}'
     try:
         while len(idle) < STREAMS - 100:

@@ -304,6 +304,19 @@ async def test_a_new_model_needs_a_proxy_that_can_be_told(
     assert await held.reload() is outcome
 
 
+@pytest.mark.parametrize(("proxy", "said"), [(None, True), (Recorded(), False)])
+async def test_who_renders_envoy_s_configuration_himself_is_told_that_a_guard_changed_it(
+    file: Path, proxy: Recorded | None, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    held, _ = generations(file, proxy=proxy)
+    change(file, "default_model: qwen3-8b", "default_model: qwen3-32b")
+    assert await held.reload() is Outcome.TAKEN
+    assert "render-envoy" not in caplog.text
+    change(file, "  enabled: false                  # jailbreak", "  enabled: true  # jailbreak")
+    assert await held.reload() is Outcome.TAKEN
+    assert ("render-envoy" in caplog.text) is said
+
+
 async def test_a_bug_while_reloading_is_told_and_ends_nothing(file: Path) -> None:
     async def breaks(configuration: Configuration) -> Snapshot:
         raise KeyError("secret")

@@ -347,6 +347,40 @@ def test_what_cannot_be_read_does_not_get_around_the_guards(header: tuple[str, s
     assert play([chat_headers(header)]).only(Bypassed) == [Bypassed(reason)]
 
 
+def other(method: str = "POST", path: str = "/v1/completions", *more: tuple[str, str]) -> Event:
+    return chat_headers((":method", method), (":path", path), *more)
+
+
+@pytest.mark.parametrize(
+    "request_headers",
+    [
+        other(),
+        other(path="/v1/embeddings?a"),
+        other("PUT", "/v1/chat/completions"),
+        other("GET", "/ws", ("upgrade", "x")),
+    ],
+)
+def test_other_ways_to_the_models_do_not_get_around_the_guards(request_headers: Event) -> None:
+    for plan in (guarding(), private("large")):
+        transcript = play([request_headers], plan=plan)
+        assert transcript.immediate().status == 403
+        assert json.loads(transcript.immediate().body)["error"]["code"] == "path_not_guarded"
+        assert transcript.only(Rejected) == [Rejected(Rejection.OTHER_PATH)]
+    for plan in (PLAN, guarding(action=Action.OBSERVE), private(on_error=OnError.ALLOW)):
+        assert play([request_headers], plan=plan).only(Rejected) == []
+
+
+def test_what_only_looks_and_what_is_left_open_passes_the_guards() -> None:
+    plan = guarding()
+    screening = replace(plan.screening, unread_paths=frozenset({"/v1/embeddings"}))
+    opened = replace(plan, screening=screening)
+    for message in (other("GET", "/health"), other("OPTIONS"), other(path="/v1/embeddings?a=b")):
+        assert play([message], plan=opened).only(Bypassed) == [Bypassed(Bypass.OTHER_PATH)]
+    assert play([other(path="/v1/embeddings/x")], plan=opened).only(Rejected) == [
+        Rejected(Rejection.OTHER_PATH)
+    ]
+
+
 def test_a_filter_that_sends_no_bodies_fails_as_the_guards_are_told() -> None:
     unbuffered = replace(chat_headers(), buffered=False)
     closed = play([unbuffered], plan=guarding(on_error=OnError.BLOCK))

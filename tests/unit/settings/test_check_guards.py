@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from router_extproc.app.configuration import away_of
 from router_extproc.base.errors import ConfigError
+from router_extproc.envoyconf.topology import Away
 from router_extproc.screening.spans import PII_TYPES, QUASI_IDENTIFIERS
 from router_extproc.settings.check import problems_in
 from router_extproc.settings.load import settle
@@ -213,3 +215,54 @@ def test_a_policy_that_is_switched_off_is_told() -> None:
 def test_values_out_of_range_are_refused(keys: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(document(**keys))
+
+
+REFUSING: list[dict[str, Any]] = [
+    {"prompt_guard": {"enabled": True}},
+    {"categories": math(jailbreak_enabled=True)},
+    {"decisions": sums(jailbreak_enabled=True)},
+    {"policy": DENYING},
+    {"decisions": sums(pii_types_allowed=["PERSON"])},
+    {"classifier": pii_model(enabled=True)},
+]
+"""Every place from which a guard may refuse a request."""
+
+NOT_REFUSING: list[dict[str, Any]] = [
+    {},
+    {"prompt_guard": {"enabled": True, "action": "observe"}},
+    {"classifier": pii_model(enabled=True, on_error="allow")},
+]
+
+
+@pytest.mark.parametrize("keys", REFUSING)
+def test_beside_a_guard_that_may_refuse_nothing_may_pass_when_the_router_is_away(
+    keys: dict[str, Any],
+) -> None:
+    policy, rest = keys.get("policy"), {key: value for key, value in keys.items() if key != "policy"}
+    wrong = said(Severity.ERROR, policy, when_router_is_away="pass", **rest)
+    assert "way around the guards" in wrong["when_router_is_away"]
+    assert "when_router_is_away" not in said(Severity.ERROR, policy, when_router_is_away="refuse", **rest)
+    settings = Settings.model_validate(document(policy, **rest))
+    assert away_of(settings) is Away.REFUSE_UNREAD
+
+
+@pytest.mark.parametrize("keys", NOT_REFUSING)
+def test_where_no_guard_may_refuse_the_operator_says_what_passes(keys: dict[str, Any]) -> None:
+    for said_so, away in (("pass", Away.PASS), ("refuse", Away.REFUSE_CHAT), (None, Away.PASS)):
+        given = {"when_router_is_away": said_so, **keys}
+        assert "when_router_is_away" not in said(Severity.ERROR, **given)
+        assert away_of(Settings.model_validate(document(**given))) is away
+
+
+def test_a_path_that_is_left_open_is_another_one_and_makes_a_difference() -> None:
+    def open_path(path: str) -> dict[str, Any]:
+        return {"screening": {"unread_paths": [path]}}
+
+    guard = {"prompt_guard": {"enabled": True}}
+    assert said(Severity.ERROR, **guard, **open_path("/v1/embeddings")) == {}
+    assert "screening.unread_paths[0]" in said(Severity.ERROR, **guard, **open_path("/v1/chat/completions"))
+    observing = {"prompt_guard": {"enabled": True, "action": "observe"}}
+    assert "screening.unread_paths" in idle(**observing, **open_path("/v1/embeddings"))
+    for wrong in ("v1/embeddings", "/v1/embeddings?a", "/a b", "/a#b"):
+        with pytest.raises(ValidationError):
+            Settings.model_validate(document(**open_path(wrong)))
