@@ -142,6 +142,11 @@ class ScreeningPolicy:
     beyond: Beyond = Beyond.SAMPLE
     answers: AnswerPolicy = AnswerPolicy()
 
+    @property
+    def guarded(self) -> bool:
+        """Whether requests are read."""
+        return self.guard.enabled or self.pii.enabled
+
 
 def is_attack(policy: GuardPolicy, key: str, found: Screening) -> bool:
     """Whether a request under the policy `key` is to be refused for what was found."""
