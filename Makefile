@@ -10,7 +10,7 @@ CONFIG ?= config/router.yaml
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check audit alerts format bench soak protos envoy model train clean
+.PHONY: help up test check audit alerts format bench fuzz soak protos envoy model train clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ format: $(VENV)/dev.stamp ## format the code
 bench: $(VENV)/dev.stamp ## measure Envoy, the router, the cache and the judgements side by side
 	@$(RUN) models build
 	$(BIN)/python -m bench $(ARGS)
+
+fuzz: $(VENV)/dev.stamp ## fuzz all that reads input: make fuzz ARGS="--seconds 600 chat"
+	$(BIN)/pip install --quiet --editable '.[fuzz]' --constraint constraints.txt
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 soak: $(VENV)/dev.stamp ## ten minutes of load with faults; an hour: make soak ARGS="--seconds 3600"
 	@$(RUN) models build

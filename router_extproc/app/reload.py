@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from router_extproc.app.configuration import Configuration
+from router_extproc.app.configuration import Configuration, away_of
 from router_extproc.base.errors import ConfigError, OperatorError
 from router_extproc.exchange.snapshot import Snapshot
 from router_extproc.server.driver import log_bug

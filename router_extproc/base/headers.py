@@ -20,11 +20,10 @@ class Headers:
 
     @classmethod
     def of(cls, pairs: Iterable[tuple[str, str]]) -> "Headers":
-        fields: dict[str, tuple[str, ...]] = {}
+        fields: dict[str, list[str]] = {}
         for name, value in pairs:
-            name = name.lower()
-            fields[name] = (*fields[name], value) if name in fields else (value,)
-        return cls(fields)
+            fields.setdefault(name.lower(), []).append(value)
+        return cls({name: tuple(values) for name, values in fields.items()})
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of `name` (lower case), or `default`."""

@@ -25,6 +25,10 @@ MIDDLES = 4
 LEAST = 200
 """Characters: with less of the budget left, a longer text is not read at all rather than in shreds."""
 
+LEAST_CHARGE = 100
+"""Characters of the budget that a text takes at the least: a pass over one word costs what one over some
+twenty tokens does, and a request may have thousands of words as messages of their own."""
+
 REMEMBERED = 4096
 """Texts whose findings are kept: some 400 bytes each."""
 
@@ -81,11 +85,11 @@ class Screener:
 
     def screen_all(self, texts: Sequence[str], first: tuple[Tokens, Reading] | None = None) -> Screening:
         """All texts of a request within one budget, in their order: what comes when it is used up is not
-        read."""
+        read. So no request costs more passes of the encoder than one long text, whatever its texts."""
         left, found = self._budget, []
         for place, text in enumerate(texts):
             found.append(self.screen(text, first if place == 0 else None, left))
-            left -= found[-1].read
+            left -= max(found[-1].read, LEAST_CHARGE) if found[-1].read else 0
         return Screening.of(found)
 
     def screen(

@@ -15,11 +15,14 @@ _TOOL = ("tool", "function")
 _IMAGES = ("image_url", "image", "input_image", "image_embeds", "image_pil", "video_url", "input_video")
 """Content parts that only a model with eyes can read, as OpenAI's and vLLM's APIs call them."""
 
-_LABELS = ("role", "tool_call_id")
-"""Members of a message that hold no text of anybody's."""
+_LABELS = frozenset(("role", "tool_call_id", "type", "id", "uuid"))
+"""Members that hold no text of anybody's: kinds and references. Nothing stops a client from writing one
+there, and some templates write these out: what is too long for a label, or more than one word, is read."""
 
-_UNREAD = frozenset((*_IMAGES, "type", "id", "input_audio", "audio_url", "audio", "file_data", "uuid"))
-"""Members below a message that hold no text: kinds, references, and what only eyes and ears can read."""
+_LONGEST_LABEL = 64
+
+_UNREAD = frozenset((*_IMAGES, "input_audio", "audio_url", "audio", "file_data"))
+"""Members below a message that only eyes and ears can read."""
 
 _DECODER = msgspec.json.Decoder()
 
@@ -41,7 +44,7 @@ def others_of(chat: ChatRequest) -> tuple[str, ...]:
     """
     question = _question_turn(chat)
     found = [
-        "\n".join(_readable(_DECODER.decode(turn.canonical), question_apart=turn is question))
+        _read(turn, question_apart=turn is question)
         for turn in reversed(chat.turns)
         if turn.role not in _SYSTEM
     ]
@@ -53,13 +56,23 @@ def _question_turn(chat: ChatRequest) -> Turn | None:
     return next((turn for turn in reversed(chat.turns) if turn.role == "user" and _said(turn)), None)
 
 
+def _read(turn: Turn, *, question_apart: bool) -> str:
+    if not turn.plain:
+        return "\n".join(_readable(_DECODER.decode(turn.canonical), question_apart=question_apart))
+    text = "" if question_apart or turn.text is None else turn.text
+    return text if _is_label(turn.role) else f"{text}\n{turn.role}"
+
+
 def _readable(message: dict[str, Any], *, question_apart: bool) -> Iterable[str]:
     """The texts of a message, then what else of it a template may write out."""
     texts = list(_texts(message))
     if not question_apart:
         yield from texts
+    if not texts:
+        yield from _strings(message)
+        return
     left = Counter(texts)
-    for text in _strings({name: value for name, value in message.items() if name not in _LABELS}):
+    for text in _strings(message):
         if left[text] > 0:
             left[text] -= 1
         else:
@@ -67,7 +80,8 @@ def _readable(message: dict[str, Any], *, question_apart: bool) -> Iterable[str]
 
 
 def _strings(value: Any) -> Iterable[str]:
-    """Every string in a JSON value, in order, however deep."""
+    """Every string in a JSON value, in order, however deep, but labels. A name that is none is a string
+    too."""
     waiting = [value]
     while waiting:
         value = waiting.pop()
@@ -76,12 +90,21 @@ def _strings(value: Any) -> Iterable[str]:
         elif isinstance(value, list):
             waiting.extend(reversed(value))
         elif isinstance(value, dict):
-            waiting.extend(value[name] for name in reversed(value) if name not in _UNREAD)
+            for name in reversed(value):
+                inner = value[name]
+                if name not in _UNREAD and not (name in _LABELS and _is_label(inner)):
+                    waiting.append(inner)
+                if not _is_label(name):
+                    waiting.append(name)
+
+
+def _is_label(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_LABEL and len(value.split(None, 1)) < 2
 
 
 def facts_of(chat: ChatRequest) -> Facts:
     """Total: what cannot be read counts as not there. Linear in the request's size."""
-    messages = [_DECODER.decode(turn.canonical) for turn in chat.turns]
+    messages = [_DECODER.decode(turn.canonical) for turn in chat.turns if not turn.plain]
     roles = [turn.role for turn in chat.turns]
     params = chat.params
     images = sum(_is_image(part) for message in messages for part in _parts(message))
@@ -104,8 +127,8 @@ def facts_of(chat: ChatRequest) -> Facts:
 
 
 def _said(turn: Turn) -> str:
-    if turn.text is not None:
-        return turn.text
+    if turn.text is not None or turn.plain:
+        return turn.text or ""
     return "\n".join(_texts(_DECODER.decode(turn.canonical)))
 
 
@@ -134,8 +157,10 @@ def _calls(message: dict[str, Any]) -> int:
 
 
 def _prompt_tokens(chat: ChatRequest, messages: list[dict[str, Any]], images: int) -> int:
-    """Texts, calls made and tools offered (as JSON), with what surrounds each message and each image."""
-    tokens = float(MESSAGE_TOKENS * len(messages) + IMAGE_TOKENS * images)
+    """`messages` are those that are not plain. Texts, calls made and tools offered (as JSON), with what
+    surrounds each message and each image."""
+    tokens = float(MESSAGE_TOKENS * len(chat.turns) + IMAGE_TOKENS * images)
+    tokens += sum(estimated_tokens(turn.text) for turn in chat.turns if turn.plain and turn.text)
     for message in messages:
         tokens += sum(estimated_tokens(text) for text in _texts(message))
         for name in ("tool_calls", "function_call"):

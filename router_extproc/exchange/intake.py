@@ -40,7 +40,7 @@ from router_extproc.exchange.stages import (
     Start,
 )
 from router_extproc.exchange.tracing import Traced, opened, traced
-from router_extproc.llm.chat import ChatError, ChatRequest, parse_chat
+from router_extproc.llm.chat import ChatError, ChatRequest, is_ambiguous, parse_chat
 from router_extproc.llm.errors import error_body
 from router_extproc.llm.models import render_model, render_models
 from router_extproc.routing.compiled import Needs
@@ -62,6 +62,11 @@ _STATUS = {
     Rejection.UNREADABLE: 415,
     Rejection.OTHER_PATH: 403,
 }
+
+_AMBIGUOUS = (
+    "The request body can be read in two ways: a name stands twice in an object, or differs from 'model' or "
+    "'messages' by its capitals only."
+)
 
 _CODE = {Rejection.UNKNOWN_MODEL: "model_not_found", Rejection.OTHER_PATH: "path_not_guarded"}
 
@@ -121,7 +126,7 @@ def list_models(name: str, plan: Snapshot, at: float) -> Step:
 def not_ours(event: RequestHeaders) -> Bypass | None:
     """Why an exchange is none of the router's business, or None for a chat completion it can read."""
     headers = event.headers
-    if headers.get(":path").partition("?")[0] != CHAT_PATH:
+    if not is_chat(headers.get(":path")):
         return Bypass.OTHER_PATH
     if headers.get(":method") != "POST":
         return Bypass.OTHER_METHOD
@@ -133,6 +138,13 @@ def not_ours(event: RequestHeaders) -> Bypass | None:
     if media_type(headers) not in ("application/json", ""):
         return Bypass.NOT_JSON
     return None if event.buffered else Bypass.BODY_MODE
+
+
+def is_chat(path: str) -> bool:
+    """Whether some server takes `path` for that of chat completions: many make no difference between upper
+    and lower case, or of a slash or a parameter (`;a=b`) at the end, and none of these is a way around the
+    router."""
+    return path.partition("?")[0].partition(";")[0].rstrip("/").lower() == CHAT_PATH
 
 
 def _unread(refused: Rejection) -> Step:
@@ -157,9 +169,12 @@ def on_request_body(stage: AwaitBody, event: RequestBody, plan: Snapshot, at: fl
         message = f"The request body has {len(event.body)} bytes; at most {plan.max_body_bytes} are allowed."
         return reject(Rejection.BODY_TOO_LARGE, message, None)
     try:
-        chat = parse_chat(event.body)
+        chat = parse_chat(event.body, plan.max_body_values)
     except ChatError as error:
         return reject(error.reason, str(error), error.param)
+    if plan.screening.guarded and is_ambiguous(chat):
+        # What the guards judge must be what the model reads, whichever of the two its server takes.
+        return reject(Rejection.INVALID_REQUEST, _AMBIGUOUS, None)
     automatic = chat.model in plan.aliases
     if not automatic and not plan.is_model(chat.model):
         return reject(Rejection.UNKNOWN_MODEL, "The model does not exist in this pool.", "model")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from router_extproc.caching.policy import CachePolicy
 from router_extproc.exchange.tracing import NO_TRACING, Tracing
+from router_extproc.llm.chat import MAX_VALUES
 from router_extproc.routing.compiled import RoutingPolicy
 from router_extproc.routing.tools import ToolBox
 from router_extproc.screening.policy import ScreeningPolicy
@@ -15,9 +16,9 @@ class Snapshot:
 
     `aliases` are the model names that mean "choose for me", `listed` the names that `GET /v1/models` shows.
     `tools` are what tool selection chooses from. `session_header` names a conversation, where its client
-    does. `learns`: the models' performance is measured, so every answer is watched. `max_body_bytes` bounds a
-    request body; `analysis_timeout` is in seconds. `screening` is what the guards let pass. `tracing`
-    says which requests are traced.
+    does. `learns`: the models' performance is measured, so every answer is watched. `max_body_bytes` and
+    `max_body_values` bound a request body; `analysis_timeout` is in seconds. `screening` is what the guards
+    let pass. `tracing` says which requests are traced.
     """
 
     generation: str
@@ -27,6 +28,7 @@ class Snapshot:
     cache: CachePolicy
     max_body_bytes: int
     analysis_timeout: float
+    max_body_values: int = MAX_VALUES
     listed: tuple[str, ...] = ()
     tools: ToolBox | None = None
     session_header: str = "x-session-id"

@@ -6,7 +6,7 @@ how few bytes change when it goes upstream. Knows nothing of routes, models, cac
 JSON is RFC 8259, strictly: NaN, a byte order mark, invalid UTF-8 and lone surrogate escapes are refused.
 White space around the object is fine. Where a name occurs twice in an object the last value counts, as in
 Python's `json`, which vLLM parses with. Only that last occurrence is edited: a server that lets the
-first one count would see another request than the router did.
+first one count would see another request than the router did. Who has to be sure asks `is_ambiguous`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from router_extproc.base.refusals import Rejection
+from router_extproc.llm.skeleton import has_more_values, members
 from router_extproc.llm.splice import Edit, apply, inserted, span
 from router_extproc.llm.system import SystemPrompt, system_edit
 
@@ -23,6 +24,13 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _VALUE = msgspec.json.Decoder()
 _CANONICAL = msgspec.json.Encoder(order="sorted")
 _NULL = b"null"
+
+MAX_VALUES = 131_072
+"""Default bound on a body's values. Text costs a few nanoseconds a byte, values hundreds each: the bytes
+alone would let one body keep everybody waiting for many seconds. 10,000 messages of one text have 30,000."""
+
+_READ = ("model", "messages")
+"""Fields that decide who answers what."""
 
 Default = tuple[str, str | None, object]
 """`(field, key, value)`: what to send where the client set nothing; see `ChatRequest.edited`."""
@@ -48,12 +56,14 @@ class Turn:
 
     `text` is its content when that is a string, or a list of text parts only (joined by LF, as vLLM's
     chat templates do); None for images, missing content and anything else. `canonical` is the whole
-    message as JSON with sorted keys and no white space: equal messages have equal bytes.
+    message as JSON with sorted keys and no white space: equal messages have equal bytes. `plain`: there is
+    nothing in it but the role and, if anything, one text.
     """
 
     role: str
     text: str | None = field(repr=False)
     canonical: bytes = field(repr=False)
+    plain: bool = field(default=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,30 +135,34 @@ class ChatRequest:
         return inner
 
 
-def parse_chat(body: bytes) -> ChatRequest:
-    """Read a request body.
+def parse_chat(body: bytes, max_values: int = MAX_VALUES) -> ChatRequest:
+    """Read a request body of at most `max_values` values, as `has_more_values` counts.
 
     Raises ChatError with INVALID_JSON (not one JSON object in UTF-8, nested too deeply, a number out of
-    range) or INVALID_REQUEST (`model`, `messages` or `stream` missing or of the wrong type).
+    range), BODY_TOO_LARGE (more values) or INVALID_REQUEST (`model`, `messages` or `stream` missing or of the
+    wrong type).
     """
-    members = _members(body)
-    model = _decoded(members.get("model", _NULL), "model")
+    if has_more_values(body, max_values):
+        message = f"The request body has too many values; at most {max_values} are allowed."
+        raise ChatError(Rejection.BODY_TOO_LARGE, message)
+    fields = _members(body)
+    model = _decoded(fields.get("model", _NULL), "model")
     if not isinstance(model, str) or not model:
         raise _invalid("'model' must be a non-empty string.", "model")
-    stream = _decoded(members.get("stream", _NULL), "stream")
+    stream = _decoded(fields.get("stream", _NULL), "stream")
     if stream is not None and not isinstance(stream, bool):
         raise _invalid("'stream' must be a boolean.", "stream")
-    options = _decoded(members.get("stream_options", _NULL), "stream_options")
-    messages = _decoded(members.get("messages", _NULL), "messages")
+    options = _decoded(fields.get("stream_options", _NULL), "stream_options")
+    messages = _decoded(fields.get("messages", _NULL), "messages")
     turns = _turns(messages)
     frame = _canonical(_framed(messages[-1]))
 
     keys: dict[str, frozenset[str]] = {}
     params: dict[str, bytes] = {}
-    for name in sorted(members):
+    for name in sorted(fields):
         if name in ("model", "messages", "stream"):
             continue
-        value = options if name == "stream_options" else _decoded(members[name], None)
+        value = options if name == "stream_options" else _decoded(fields[name], None)
         if isinstance(value, dict):
             keys[name] = frozenset(value)
         if name == "stream_options":
@@ -157,7 +171,20 @@ def parse_chat(body: bytes) -> ChatRequest:
                 continue
         params[name] = _canonical(value)
     include_usage = isinstance(options, dict) and options.get("include_usage") is True
-    return ChatRequest(body, model, stream is True, include_usage, turns, frame, params, members, keys)
+    return ChatRequest(body, model, stream is True, include_usage, turns, frame, params, fields, keys)
+
+
+def is_ambiguous(chat: ChatRequest) -> bool:
+    """Whether servers may disagree on what `chat` says: a name stands twice in one of its objects, of which
+    some take the first, or a field is called like one that decides but for upper and lower case, of which
+    some make no difference."""
+    names = chat._members
+    if any(name.casefold() in _READ and name not in _READ for name in names):
+        return True
+    options = _canonical(_decoded(names.get("stream_options", _NULL), None))
+    params = (raw for name, raw in chat.params.items() if name != "stream_options")
+    read = b",".join((options, *params, *(turn.canonical for turn in chat.turns)))
+    return members(chat.raw) != len(names) + members(read)
 
 
 def _members(body: bytes) -> dict[str, msgspec.Raw]:
@@ -210,7 +237,9 @@ def _turn(index: int, message: object) -> Turn:
     role = message.get("role")
     if not isinstance(role, str):
         raise _invalid(f"'messages[{index}].role' must be a string.", f"messages[{index}].role")
-    return Turn(role, _text(message.get("content")), _canonical(message))
+    text = _text(message.get("content"))
+    plain = len(message) == 1 or (len(message) == 2 and isinstance(message.get("content"), str))
+    return Turn(role, text, _canonical(message), plain)
 
 
 def _framed(message: dict[str, Any]) -> dict[str, Any]:

@@ -159,6 +159,11 @@ class ScreeningPolicy:
         """Whether a guard stands between clients and models: then there must be no way around it."""
         return self.guard.refuses or self.pii.refuses
 
+    @property
+    def guarded(self) -> bool:
+        """Whether requests are read."""
+        return self.guard.enabled or self.pii.enabled
+
 
 def is_attack(policy: GuardPolicy, key: str, found: Screening) -> bool:
     """Whether a request under the policy `key` is to be refused for what was found."""

@@ -36,6 +36,7 @@ def compile_snapshot(
         routing=compile_routing(settings, embed),
         cache=_cache(settings, tenant_key),
         max_body_bytes=settings.limits.max_body_bytes,
+        max_body_values=settings.limits.max_body_values,
         analysis_timeout=settings.encoder.timeout_ms / 1000,
         listed=_listed(settings),
         tools=tools,

@@ -124,9 +124,11 @@ class Encoder(Strict):
 
 
 class Limits(Strict):
-    """`max_body_bytes` bounds a request body, in the router and in Envoy's buffers."""
+    """`max_body_bytes` bounds a request body, in the router and in Envoy's buffers; `max_body_values` the
+    values of its JSON, which cost more time than text does."""
 
     max_body_bytes: Annotated[int, Field(ge=1024, le=256 * 1024 * 1024)] = 16 * 1024 * 1024
+    max_body_values: Annotated[int, Field(ge=1000, le=10_000_000)] = 131_072
     max_streams: PositiveInt = 10_000
 
 

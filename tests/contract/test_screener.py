@@ -5,7 +5,7 @@ import pytest
 
 from router_extproc.encoder.guards import TrunkAttacks, TrunkTagger
 from router_extproc.encoder.heads import LinearHead, Reads
-from router_extproc.encoder.screener import Screener, pieces_of
+from router_extproc.encoder.screener import LEAST_CHARGE, Screener, pieces_of
 from router_extproc.encoder.session import OVERLAP, Reading, Tokens
 from router_extproc.screening.reading import CHARACTERS_PER_TOKEN
 from tests.support.encoder import real_bundle, real_encoder, real_screener
@@ -107,6 +107,14 @@ def test_the_texts_of_a_request_share_one_budget() -> None:
     found = screener.screen_all(("a" * 300, "b" * 150, "c" * 150, "d"))
     assert (found.read, found.skipped) == (301 + 150, 150)
     assert screener.screen_all(("a" * 9_000, "b")).skipped == 9_000 - 500 + 1
+
+
+def test_many_small_texts_cost_no_more_passes_than_a_long_one() -> None:
+    """Each takes a pass, however small it is: without a least charge these would be 5,000."""
+    screener, encoder = a_screener(max_tokens=1000)
+    found = screener.screen_all([f"m{number}" for number in range(5_000)])
+    assert encoder.passes == 1000 * CHARACTERS_PER_TOKEN // LEAST_CHARGE
+    assert found.read + found.skipped == sum(len(f"m{number}") for number in range(5_000))
 
 
 def test_findings_of_a_part_are_not_those_of_the_whole() -> None:

@@ -395,3 +395,18 @@ def test_nothing_that_was_written_is_in_what_is_noted() -> None:
     said = repr((reply.headers, reply.body, reply.details, transcript.only(RequestGuarded)))
     assert "Zebulon" not in said
     assert "078" not in said
+
+
+TWICE = question().replace('"model"', '"user": "a", "user": "b", "model"')
+
+
+def test_a_body_that_can_be_read_in_two_ways_is_refused_where_a_guard_reads() -> None:
+    for screening in (ScreeningPolicy(GuardPolicy(ON)), ScreeningPolicy(pii=PiiPolicy(ON))):
+        played = play([chat_headers(), chat_body(TWICE)], plan=replace(PLAN, screening=screening))
+        assert [reply.status for reply in played.only(ImmediateReply)] == [400]
+        assert played.only(Rejected) == [Rejected(Rejection.INVALID_REQUEST)]
+        assert not played.only(Analyse)
+
+
+def test_where_no_guard_reads_the_last_of_two_names_counts() -> None:
+    assert play([chat_headers(), chat_body(TWICE)]).only(Analyse)

@@ -84,7 +84,16 @@ def test_what_is_not_ours_passes_untouched(event: RequestHeaders, reason: Bypass
     assert (note, close) == (Bypassed(reason), Close())
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/chat/completions?api-version=1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/chat/completions",
+        "/v1/chat/completions?api-version=1",
+        "/v1/chat/completions/",
+        "/V1/Chat/Completions",
+        "/v1/chat/completions;a=b/c?d=/x",
+    ],
+)
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8"])
 def test_a_chat_completion_is_ours(path: str, content_type: str) -> None:
     event = RequestHeaders(
@@ -93,6 +102,14 @@ def test_a_chat_completion_is_ours(path: str, content_type: str) -> None:
     reply, note = play([event]).effects
     assert reply == Reply(Phase.REQUEST_HEADERS)
     assert isinstance(note, Opened)
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/chat/completions2", "/v1/completions", "/x;/v1/chat/completions", "/?/v1/chat/completions"]
+)
+def test_another_path_is_not(path: str) -> None:
+    event = RequestHeaders(Headers.of([(":method", "POST"), (":path", path)]), False)
+    assert play([event]).only(Bypassed) == [Bypassed(Bypass.OTHER_PATH)]
 
 
 @pytest.mark.parametrize("name", INTERNAL)

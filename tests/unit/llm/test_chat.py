@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router_extproc.base.refusals import Rejection
-from router_extproc.llm.chat import ChatError, ChatRequest, Turn, parse_chat
+from router_extproc.llm.chat import MAX_VALUES, ChatError, ChatRequest, Turn, is_ambiguous, parse_chat
 
 MESSAGES = '"messages":[{"role":"user","content":"hi"}]'
 
@@ -350,3 +350,62 @@ def test_defaults_reach_an_object_that_is_a_default_itself() -> None:
 def test_stream_options_take_defaults_too() -> None:
     got = edited('"stream_options":{"x":1},', ("stream_options", "include_usage", True))
     assert got == '"stream_options":{"include_usage":true,"x":1},'
+
+
+@pytest.mark.parametrize("piece", ["[]", "{}", '"a"', "1"])
+def test_more_values_than_the_bound_are_too_large(piece: str) -> None:
+    def body(values: int) -> bytes:
+        return ('{"model":"m","x":[' + ",".join([piece] * values) + "]," + MESSAGES + "}").encode()
+
+    assert parse_chat(body(MAX_VALUES // 2 - 10)).model == "m"
+    error = refusal(body(MAX_VALUES))
+    assert (error.reason, error.param) == (Rejection.BODY_TOO_LARGE, None)
+    assert str(MAX_VALUES) in error.message
+    with pytest.raises(ChatError):
+        parse_chat(body(1000), max_values=1000)
+
+
+def test_text_counts_nothing_towards_the_values() -> None:
+    text = 'a, [b], {c}: "d", ' * MAX_VALUES
+    assert turn(role="user", content=text).text == text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"model":"a","model":"m"',
+        '"model":"m","mod\\u0065l":"m"',
+        '"model":"m","x":1,"x":1',
+        '"model":"m","x":{"a":[{"b":1,"b":1}]}',
+        '"model":"m","stream_options":{"include_usage":true,"include_usage":true}',
+        '"model":"m","stream_options":{"a":{"b":1,"b":2}}',
+        '"model":"m","messages":[]',
+        '"model":"m","Messages":[]',
+        '"model":"m","me\u017fsages":[]',
+        '"model":"m","MODEL":1',
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_ambiguous(fields: str) -> None:
+    assert is_ambiguous(parse_chat(("{" + fields + "," + MESSAGES + "}").encode()))
+
+
+@pytest.mark.parametrize("message", ['"content":"a","content":"a"', '"content":[{"text":"a","text":"b"}]'])
+def test_a_name_twice_in_a_message_is_ambiguous(message: str) -> None:
+    body = '{"model":"m","messages":[{"role":"user",' + message + "}]}"
+    assert is_ambiguous(parse_chat(body.encode()))
+
+
+def test_what_can_be_read_in_one_way_is_not_ambiguous() -> None:
+    text = '{"model":"model","model":"messages"} \\" : é \n'
+    asked = request(
+        messages=[
+            {"role": "user", "content": text},
+            {"role": "user", "content": [{"type": "text", "text": text}]},
+        ],
+        stream=True,
+        stream_options={"include_usage": True, "x": {"a": text}},
+        metadata={text: {text: text}},
+        Stream=1,
+    )
+    assert not is_ambiguous(asked)
+    assert not is_ambiguous(request())
