@@ -312,7 +312,8 @@ async def test_the_commands_trust_no_other_certificate_of_the_same_authority(
         known = ("status", "--config", str(config))
         _, _, err = await Shell(capsys).run(*known)
         assert "/api/v1/overview" in err  # it was asked: there is no router behind this API
-        (tmp_path / "other.crt").write_bytes(authority.pair(NAME, "127.0.0.1")[0])
+        chain = authority.pair(NAME, "127.0.0.1")[0] + authority.pem  # as files of a chain are
+        (tmp_path / "other.crt").write_bytes(chain)
         tls["certificate_file"] = "other.crt"
         config.write_text(yaml.safe_dump(content))
         code, _, err = await Shell(capsys).run(*known)
