@@ -25,7 +25,7 @@ from tests.support.envoy import EnvoyProcess
 from tests.support.gateway import IN_MEMORY, JSON, SSE, answered, question
 from tests.support.kustomize import Object
 from tests.support.manifests import one, overlay
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 from tests.support.stack import ROOT, ask, write_configuration
 from tests.support.upstream import ScriptedUpstream, sse_answer
 
@@ -125,9 +125,9 @@ def mebibytes(quantity: str) -> int:
 
 @asynccontextmanager
 async def behind(
-    document: Object, upstream: ScriptedUpstream, ext_proc: int
+    document: Object, upstream: ScriptedUpstream, small: ScriptedUpstream, ext_proc: int
 ) -> AsyncIterator[tuple[EnvoyProcess, aiohttp.ClientSession]]:
-    ports = {9001: upstream.port, 9002: upstream.port, 9003: upstream.port, 50051: ext_proc}
+    ports = {9001: small.port, 9002: upstream.port, 9003: upstream.port, 50051: ext_proc}
     timeout = aiohttp.ClientTimeout(total=20)
     async with (
         EnvoyProcess(yaml.safe_dump(document), ports=ports) as envoy,
@@ -143,12 +143,28 @@ async def test_the_router_works_behind_this_form_of_the_filter(
     configuration = load(write_configuration(tmp_path, semantic_cache=IN_MEMORY))
     async with AsyncExitStack() as stack:
         upstream = await stack.enter_async_context(ScriptedUpstream())
+        small = await stack.enter_async_context(ScriptedUpstream(otherwise=lambda _: answered()))
         await stack.enter_async_context(running(configuration, Mind.load(real_bundle(), configuration)))
         port = configuration.settings.listeners.ext_proc.port
-        envoy, session = await stack.enter_async_context(behind(form(), upstream, port))
+        envoy, session = await stack.enter_async_context(behind(form(), upstream, small, port))
         await chooses_the_model_whatever_the_client_says(envoy, session, upstream)
+        assert small.requests == []
         await takes_a_long_prompt(envoy, session, upstream)
         await keeps_a_stream_that_takes_its_time(envoy, session, upstream)
+
+
+@pytest.mark.parametrize("form", [by_envoy_gateway, by_istio])
+async def test_a_client_chooses_no_route_while_the_router_is_away(form: Callable[[], Object]) -> None:
+    async with (
+        ScriptedUpstream(otherwise=lambda _: answered()) as upstream,
+        ScriptedUpstream() as small,
+        behind(form(), upstream, small, free_port()) as (envoy, session),
+    ):
+        forged = dict.fromkeys(INTERNAL, "qwen3-0.6b")
+        answer = await ask(session, envoy.url, question("Hello"), more=forged)
+        assert answer.status == 200
+        (seen,) = upstream.requests
+        assert [name for name in INTERNAL if seen.all(name)] == []
 
 
 async def chooses_the_model_whatever_the_client_says(
@@ -162,7 +178,6 @@ async def chooses_the_model_whatever_the_client_says(
     seen = upstream.requests[-1]
     assert seen.get(SELECTED_MODEL) == "qwen3-32b"
     assert seen.json()["model"] == "qwen3-32b"
-    assert [name for name in INTERNAL if name != SELECTED_MODEL and "qwen3-0.6b" in seen.all(name)] == []
 
 
 async def takes_a_long_prompt(
