@@ -60,8 +60,10 @@ soak: $(VENV)/dev.stamp ## ten minutes of load with faults; an hour: make soak A
 protos: $(VENV)/dev.stamp ## compile protos/ into router_extproc/_pb
 	$(BIN)/python protos/generate.py
 
-envoy: $(VENV)/run.stamp ## render envoy.yaml from the configuration
+envoy: $(VENV)/run.stamp ## render envoy.yaml from the configuration, and those of the containers from theirs
 	$(RUN) render-envoy --config $(CONFIG) --output envoy.yaml
+	@set -e; for folder in config/compose/testing config/compose/gpu; do \
+		$(RUN) render-envoy --config $$folder/router.yaml --output $$folder/envoy.yaml; done
 
 train: $(VENV)/dev.stamp ## fit the heads again: make train DATA=folder
 	$(BIN)/pip install --quiet --editable '.[train]' --constraint constraints.txt
