@@ -25,7 +25,7 @@ from tests.support.processes import wait_until
 from tests.support.stack import ROOT, Answer, ask, command
 from tests.support.upstream import ScriptedUpstream
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 
 

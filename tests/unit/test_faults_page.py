@@ -8,7 +8,7 @@ PAGE = (ROOT / "docs" / "FAULTS.md").read_text()
 COMPONENTS = ROOT / "tests" / "component"
 
 
-def tests_in(*files: Path) -> set[str]:
+def named_in(*files: Path) -> set[str]:
     return {name for file in files for name in re.findall(r"^async def (test_\w+)", file.read_text(), re.M)}
 
 
@@ -16,11 +16,11 @@ NAMED = set(re.findall(r"`(test_\w+)`", PAGE))
 
 
 def test_every_test_that_is_named_is_there() -> None:
-    assert tests_in(*COMPONENTS.glob("test_*.py")) >= NAMED
+    assert named_in(*COMPONENTS.glob("test_*.py")) >= NAMED
 
 
 def test_every_test_of_a_fault_is_named() -> None:
-    assert tests_in(*COMPONENTS.glob("test_faults_*.py")) <= NAMED
+    assert named_in(*COMPONENTS.glob("test_faults_*.py")) <= NAMED
 
 
 def test_every_line_of_a_table_has_a_test() -> None:

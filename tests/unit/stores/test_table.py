@@ -46,7 +46,7 @@ class Rows:
 
 
 def table_of(rows: Rows, page_rows: int = PAGE) -> Table:
-    return Table(cast("Connection", rows), "c", page_rows=page_rows, write_timeout=1.0)
+    return Table(cast("Connection", rows), "c", page_rows=page_rows, write_timeout=1.0, embedded=False)
 
 
 async def walk(rows: Rows) -> list[str]:
@@ -93,3 +93,40 @@ async def test_nobody_is_asked_when_no_time_is_left() -> None:
         with pytest.raises(PortError) as raised:
             await asked
         assert raised.value.reason is Failure.TIMEOUT
+
+
+class Log:
+    """Of writes and flushes; the next `failing` writes fail."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.failing = 0
+
+    async def upsert(self, collection: str, row: object, **arguments: Any) -> None:
+        if self.failing:
+            self.failing -= 1
+            raise PortError(Failure.UNAVAILABLE)
+        self.done.append("write")
+
+    async def flush(self, collection: str, **arguments: Any) -> None:
+        self.done.append("flush")
+
+    async def call(self, operation: Callable[[Any], Awaitable[Any]], within: float) -> Any:
+        """In place of the connection's."""
+        return await operation(self)
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_after_a_write_that_failed_an_embedded_log_is_begun_anew_and_a_server_s_is_left_alone(
+    embedded: bool,
+) -> None:
+    log = Log()
+    table = Table(cast("Connection", log), "c", page_rows=PAGE, write_timeout=1.0, embedded=embedded)
+    await table.upsert({})
+    log.failing = 2
+    for _ in range(2):
+        with pytest.raises(PortError):
+            await table.upsert({})
+    await table.upsert({})
+    await table.upsert({})
+    assert log.done == ["write", "write", *(["flush"] if embedded else []), "write"]
