@@ -10,7 +10,7 @@ import yaml
 from deploy.kubernetes import envoy_gateway, generate, istio
 from deploy.kubernetes.rendered import Envoy, Service, fails_open, read
 from router_extproc.base.errors import ConfigError
-from router_extproc.base.names import INTERNAL, SELECTED_MODEL
+from router_extproc.base.names import DESTINATIONS, INTERNAL, SELECTED_MODEL
 from tests.support.kustomize import Object
 from tests.support.manifests import KUSTOMIZE, one, overlay
 
@@ -37,11 +37,11 @@ def test_envoy_gateway_sends_the_router_what_our_envoy_sends(envoy: Envoy) -> No
 
 def test_headers_of_ours_are_removed_before_a_route_is_chosen() -> None:
     headers = one(overlay("envoy-gateway"), "ClientTrafficPolicy", "llm")["spec"]["headers"]
-    assert headers["earlyRequestHeaders"]["remove"] == list(INTERNAL)
+    assert headers["earlyRequestHeaders"]["remove"] == [*INTERNAL, *DESTINATIONS]
     merged = one(overlay("istio"), "EnvoyFilter")["spec"]["configPatches"][1]["patch"]["value"][
         "typed_config"
     ]
-    assert envoy_gateway.stripped(merged) == list(INTERNAL)
+    assert envoy_gateway.stripped(merged) == [*INTERNAL, *DESTINATIONS]
 
 
 def test_istio_s_filter_is_ours_but_for_the_name_of_the_cluster(envoy: Envoy) -> None:
