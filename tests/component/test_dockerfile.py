@@ -83,6 +83,19 @@ def test_the_last_stage_runs_as_nobody_in_particular_and_builds_nothing() -> Non
     assert re.fullmatch(r"python:3\.11\.\d+-slim-bookworm", runtime.base)
 
 
+def test_the_encoder_is_fetched_by_a_python_that_has_pip() -> None:
+    """Where the hub cannot be reached, `models build` runs pip, which the virtual environment is without."""
+    builder, models, runtime = read_stages(DOCKERFILE)
+    assert any("-m venv --without-pip" in each.text for each in builder.instructions)
+    runs = [each.text for each in models.instructions if each.name == "RUN"]
+    assert [part.split()[:3] for run in runs for part in run.split("&&")] == [
+        ["python", "-m", "router_extproc"]
+    ] * 2
+    version = re.match(r"python:(\d+\.\d+)", runtime.base)
+    assert version is not None
+    assert models.environment["PYTHONPATH"] == f"/opt/router-extproc/lib/python{version[1]}/site-packages"
+
+
 @dataclass
 class Built:
     """A stage as far as it got. `root` stands for `/`."""
