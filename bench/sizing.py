@@ -28,7 +28,7 @@ class Costs:
     """What was measured (`bench/RESULTS.md`): milliseconds of one core, and MiB."""
 
     exact_hit: float = 1.5
-    """Of a worker: no encoder, two messages."""
+    """Of a worker: no encoder, two messages. Estimated."""
     handling: float = 4.0
     """Of a worker, of every request that is read: messages, parsing, deciding, recording the answer."""
     passes: tuple[tuple[int, float, float], ...] = (
@@ -41,13 +41,13 @@ class Costs:
     verifier: float = 12.0
     """For one candidate, by the mix of lengths up to 64 tokens; longer ones are rarely near another."""
     verified: float = 0.3
-    """Candidates that come to the verifier for each lookup by meaning."""
+    """Candidates that come to the verifier for each lookup by meaning. Estimated."""
     envoy: float = 1.6
     """Of Envoy, of a request with its ext_proc stream."""
     worker_mib: float = 300.0
     """Resident, with an encoder and 1,000 entries."""
     stream_kib: float = 40.0
-    """Of a worker, of a stream that is open while the model answers."""
+    """Of a worker, of a stream that is open while the model answers. Estimated."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import yaml
 from tests.support.processes import free_port, wait_until
 
 ROOT = Path(__file__).parents[2]
-READY_SECONDS = 120.0
+READY_SECONDS = 180.0
 STOP_SECONDS = 20.0
 
 
