@@ -107,9 +107,7 @@ def test_every_address_of_the_router_is_known_by_its_key() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("path", "socket"), [("run/r", "{}/run/r"), ("/run/r", "/run/r")]
-)
+@pytest.mark.parametrize(("path", "socket"), [("run/r", "{}/run/r"), ("/run/r", "/run/r")])
 def test_the_router_and_envoy_meet_at_a_unix_socket(tmp_path: Path, path: str, socket: str) -> None:
     file, expected = tmp_path / "router.yaml", socket.format(tmp_path)
     text = SHIPPED.read_text().replace("{address: 127.0.0.1, port: 50051}", f"{{path: {path}}}")
