@@ -84,7 +84,9 @@ async def serving(folder: Path, files: Mapping[str, bytes], *, mutual: bool = Fa
     authorities = mounted.folder / "ca.crt" if mutual else None
     named = TlsFiles("listeners.api.tls", places[0], places[1], authorities)
     certificates, metrics = Certificates(named, read_pair(named, time.time())), Metrics()
-    following = asyncio.create_task(Renewals(Listening.API, certificates, metrics.certificates, 0.01).follow(0.02))
+    following = asyncio.create_task(
+        Renewals(Listening.API, certificates, metrics.certificates, 0.01).follow(0.02)
+    )
     port = free_port()
     site = Site("127.0.0.1", port, "listeners.api", certificates)
     server = await serve_api(site, served(status_routes({}), None))
