@@ -214,7 +214,7 @@ async def test_the_page_is_announced_and_everything_ends_with_a_router_that_is_k
 
         await wait_until(is_up, "the page", 60)
         assert (await ask(session, started.url(), asked())).headers["x-vsr-selected-model"]
-        words = ("router_extproc.page", f"--api={started.url('api')}")
+        words = ("router_extproc.page", f"--envoy={started.url('envoy')}")
         [page] = with_words(*words)
         command = Path(f"/proc/{page}/cmdline").read_text().split("\0")
         [folder] = [word.removeprefix("--folder=") for word in command if word.startswith("--folder=")]
