@@ -242,7 +242,7 @@ async def test_5000_idle_streams_cost_bounded_memory_and_the_next_one_is_not_rea
     again: list[Trickling] = []
     for _ in range(20):
         again += await asyncio.gather(*(Trickling.through(stack.envoy) for _ in range(100)))
-    await stack.reaches("router_streams", len(again))
+        await stack.reaches("router_streams", len(again))
     assert stack.held().resident <= after.resident + 16 * MIB
     await asyncio.gather(*(each.leave() for each in again))
     await stack.quiet()
