@@ -18,10 +18,11 @@ from tests.support.encoder import real_bundle
 from tests.support.envoy import EnvoyProcess
 from tests.support.processes import wait_until
 from tests.support.routing import completed, prepare
-from tests.support.stack import READY_SECONDS, ROOT, command
+from tests.support.stack import ROOT, command
 from tests.support.upstream import ScriptedUpstream
 
 ANSWER_SECONDS = 60.0
+START_SECONDS = 180.0
 _LAG = "router_event_loop_lag_seconds_bucket"
 
 
@@ -172,7 +173,7 @@ async def served(folder: Path, changes: Mapping[str, Any]) -> AsyncIterator[Serv
                     return response.status == 200
             return False
 
-        await wait_until(lambda: says_200("/health"), "the router to be there", READY_SECONDS)
+        await wait_until(lambda: says_200("/health"), "the router to be there", START_SECONDS)
         envoy = await enter(EnvoyProcess(topology_of(configuration)))
         running = Served(process, log, envoy, upstream, session, configuration)
         yield running
