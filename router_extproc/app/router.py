@@ -70,6 +70,8 @@ from router_extproc.telemetry.window import Window
 log = logging.getLogger(__name__)
 
 PROBE_SECONDS: Final = 1.0
+PATIENCE_SHARE: Final = 0.7
+"""Of `encoder.timeout_ms`, until the guards begin no further pass: the last one needs time, too."""
 ASKED_SECONDS: Final = 5.0
 """An Envoy before several routers asks each of them how it is every second; one that did within this knows
 the router."""
@@ -129,7 +131,7 @@ async def running(
         certificates = await stack.enter_async_context(
             certificates_of(configuration, metrics.certificates, listeners)
         )
-        analyst = await _analyst(stack, mind, metrics)
+        analyst = await _analyst(stack, mind, metrics, settings.encoder.timeout_ms / 1000)
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
         )
@@ -184,8 +186,8 @@ async def running(
         yield listener
 
 
-async def _analyst(stack: AsyncExitStack, mind: Mind, metrics: Metrics) -> BatchingAnalyst:
-    """Started, until `stack` is left."""
+async def _analyst(stack: AsyncExitStack, mind: Mind, metrics: Metrics, waited: float) -> BatchingAnalyst:
+    """Started, until `stack` is left. Its callers wait `waited` seconds."""
     heads = mind.heads
     analyst = BatchingAnalyst(
         mind.encoder,
@@ -195,6 +197,7 @@ async def _analyst(stack: AsyncExitStack, mind: Mind, metrics: Metrics) -> Batch
         verifier=mind.verifier,
         on_head_failure=HeadFailures(metrics),
         on_batch=metrics.batch,
+        patience=PATIENCE_SHARE * waited,
     )
     await analyst.start()
     stack.push_async_callback(analyst.close)

@@ -15,9 +15,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -53,7 +53,9 @@ class Encoder(Protocol):
 class Guards(Protocol):
     """What the queue needs of `screener.Screener`. Called from the worker thread."""
 
-    def screen_all(self, texts: Sequence[str], first: tuple[Tokens, Reading] | None = None) -> Screening: ...
+    def screen_all(
+        self, texts: Sequence[str], first: tuple[Tokens, Reading] | None, goes_on: Callable[[], bool]
+    ) -> Screening: ...
 
 
 class Comparer(Protocol):
@@ -104,12 +106,16 @@ class BatchingAnalyst:
         on_head_failure: Callable[[str, BaseException], None] = lambda name, error: None,
         screener: Guards | None = None,
         on_batch: Callable[[int], None] = lambda jobs: None,
+        patience: float = inf,
     ) -> None:
         """`heads` judge the vector, `text_heads` the text; no name is in both. `max_queue` bounds the jobs
         that wait or run. `worker` must run one job at a time; by default it is a thread of this object's
-        own. `clock` gives seconds, for the timings only. `on_head_failure` is told, in the worker's thread,
-        which head failed and how; it must not raise. Without a `screener` the guards fail where they are
-        asked. `on_batch` is told how many jobs go to the thread together; it must not raise."""
+        own. `clock` gives seconds, for the timings and for `patience`: so long after a text came, the guards
+        begin no further pass over it, and have failed to read everything; what they found by then counts. It
+        should be less than callers wait: otherwise who sends much at once keeps the guards from saying
+        anything. `on_head_failure` is told, in the worker's thread, which head failed and how; it must not
+        raise. Without a `screener` the guards fail where they are asked. `on_batch` is told how many jobs go
+        to the thread together; it must not raise."""
         self._encoder = encoder
         self._heads = heads
         self._text_heads = text_heads or {}
@@ -120,6 +126,7 @@ class BatchingAnalyst:
         self._on_head_failure = on_head_failure
         self._screener = screener
         self._on_batch = on_batch
+        self._patience = patience
         self._queue: dict[_Waiting, None] = {}
         self._running: list[_Waiting] = []
         self._pending = 0
@@ -249,7 +256,7 @@ class BatchingAnalyst:
         ran = screened = self._clock()
         screening = None
         if wanted.guards:
-            screening = self._screened(text, (tokens, reading), wanted)
+            screening = self._screened(text, (tokens, reading), wanted, since)
             screened = self._clock()
         return Analysis(
             vector=reading.vector,
@@ -267,18 +274,23 @@ class BatchingAnalyst:
             screening=screening,
         )
 
-    def _screened(self, text: str, first: tuple[Tokens, Reading], wanted: "_Wanted") -> Screening:
+    def _screened(
+        self, text: str, first: tuple[Tokens, Reading], wanted: "_Wanted", since: float
+    ) -> Screening:
         """A guard that fails says so in the result: what follows from that is the policy's business."""
         screener = self._screener
         if screener is None:
             return Screening(failed=wanted.guards)
         try:
-            return screener.screen_all((text, *wanted.others), first)
+            found = screener.screen_all(
+                (text, *wanted.others), first, lambda: self._clock() - since < self._patience
+            )
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # a panic in the tokeniser's Rust is no Exception
             self._told(dict.fromkeys(wanted.guards, error))
             return Screening(failed=wanted.guards)
+        return replace(found, failed=wanted.guards) if found.late else found
 
     def _unseen(
         self, heads: Mapping[str, Mapping[str, float]], timings: Timings, failed: tuple[str, ...]

@@ -18,12 +18,14 @@ equal distances: instructions stand at an end, and what is smuggled in stands an
 class Screened:
     """One text. `attack` is the greatest probability, in [0, 1], that a window of it attacks the assistant's
     instructions; None where nothing was read. `spans` are personal data, in order and disjoint. `read` and
-    `skipped` count characters: what lies beyond the budget is not read."""
+    `skipped` count characters: what lies beyond the budget is not read, nor, where `late`, some of what lies
+    within it, because the time was up."""
 
     attack: float | None = None
     spans: tuple[PiiSpan, ...] = field(default=(), repr=False)
     read: int = 0
     skipped: int = 0
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,8 @@ class Screening:
 
     `attack` is the greatest of theirs, `attack_in` the text that has it (0 is the question); `types` gives
     each type of personal data found the best score of its spans, and `spans` are those of the question.
-    `failed` names the guards ("guard", "pii") that should have looked and could not.
+    `failed` names the guards ("guard", "pii") that should have looked and could not, or not at everything.
+    `late` is of any text.
     """
 
     attack: float | None = None
@@ -42,6 +45,7 @@ class Screening:
     skipped: int = 0
     failed: tuple[str, ...] = ()
     spans: tuple[PiiSpan, ...] = field(default=(), repr=False)
+    late: bool = False
 
     @classmethod
     def of(cls, texts: Sequence[Screened], failed: tuple[str, ...] = ()) -> "Screening":
@@ -53,4 +57,5 @@ class Screening:
             for span in text.spans:
                 types[span.type] = max(types.get(span.type, 0.0), span.score)
         read, skipped = sum(text.read for text in texts), sum(text.skipped for text in texts)
-        return cls(attack, -place, types, read, skipped, failed, texts[0].spans if texts else ())
+        spans, late = texts[0].spans if texts else (), any(text.late for text in texts)
+        return cls(attack, -place, types, read, skipped, failed, spans, late)

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,13 +64,15 @@ class Faulty:
     entered: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
-    def screen_all(self, texts: Sequence[str], first: tuple[Tokens, Reading] | None = None) -> Screening:
+    def screen_all(
+        self, texts: Sequence[str], first: tuple[Tokens, Reading] | None, goes_on: Callable[[], bool]
+    ) -> Screening:
         if self.fails:
             raise RuntimeError("a broken head")
         if self.holds:
             self.entered.set()
             assert self.released.wait(20)
-        return self.real.screen_all(texts, first)
+        return self.real.screen_all(texts, first, goes_on)
 
     def as_bytes(self) -> bytes:
         return self.real.as_bytes()

@@ -1,14 +1,20 @@
 """The guards over texts of any length, with the encoder that ships."""
 
+import base64
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from router_extproc.encoder.guards import TrunkAttacks, TrunkTagger
 from router_extproc.encoder.heads import LinearHead, Reads
-from router_extproc.encoder.screener import LEAST_CHARGE, Screener, pieces_of
+from router_extproc.encoder.screener import LEAST_CHARGE, Screener, ends_first, pieces_of
 from router_extproc.encoder.session import OVERLAP, Reading, Tokens
 from router_extproc.screening.reading import CHARACTERS_PER_TOKEN
-from tests.support.encoder import real_bundle, real_encoder, real_screener
+from tests.support.encoder import guard_head, real_bundle, real_encoder, real_screener
+from tests.support.guarded import ATTACK
 
 
 class Counting:
@@ -123,3 +129,65 @@ def test_findings_of_a_part_are_not_those_of_the_whole() -> None:
     part, whole = screener.screen(text, budget=1_000), screener.screen(text)
     assert (part.read + part.skipped, whole.skipped) == (len(text), 0)
     assert part.skipped > 0
+
+
+PADDING = "the parcel is late and the cat is on the mat. " * 300
+
+
+def while_passes(encoder: Counting, most: int) -> Callable[[], bool]:
+    return lambda: encoder.passes < most
+
+
+def shipped() -> tuple[Screener, Counting]:
+    encoder = Counting()
+    return Screener(encoder, TrunkAttacks(guard_head()), TrunkTagger(real_bundle().types)), encoder
+
+
+@pytest.mark.parametrize("text", [ATTACK + PADDING, PADDING + ATTACK], ids=["before", "behind"])
+def test_padding_does_not_keep_the_guard_from_what_stands_at_an_end(text: str) -> None:
+    screener, encoder = shipped()
+    found = screener.screen(text, goes_on=while_passes(encoder, 2))
+    assert encoder.passes == 2
+    assert found.late
+    assert found.attack is not None
+    assert found.attack > 0.7
+    assert 0 < found.read < len(text) == found.read + found.skipped
+
+
+def test_what_was_read_in_part_is_not_taken_for_the_whole_later() -> None:
+    screener, encoder = shipped()
+    short = screener.screen(PADDING, goes_on=while_passes(encoder, 2))
+    whole = screener.screen(PADDING)
+    assert (short.late, whole.late, whole.skipped) == (True, False, 0)
+    assert screener.screen(PADDING, goes_on=lambda: False) is whole
+
+
+def test_texts_that_come_after_the_time_are_not_read_unless_they_are_known() -> None:
+    screener, encoder = shipped()
+    screener.screen(ATTACK)
+    before = encoder.passes
+    tokens = encoder.tokenise("Where is it?")
+    found = screener.screen_all(
+        ("Where is it?", "another text", ATTACK), (tokens, encoder.run(tokens)), lambda: False
+    )
+    assert encoder.passes == before + 1
+    assert (found.late, found.read, found.skipped) == (True, 12 + len(ATTACK), 12)
+    assert (found.attack_in, found.attack is not None and found.attack > 0.7) == (2, True)
+
+
+def test_a_disguise_that_there_was_no_time_for_is_told() -> None:
+    screener, encoder = shipped()
+    text = f"What is {base64.b64encode(ATTACK.encode()).decode()}?"
+    assert screener.screen(text, goes_on=while_passes(encoder, 1)).late
+    found = screener.screen(text)
+    assert not found.late
+    assert found.attack is not None
+    assert found.attack > 0.7
+
+
+@given(st.lists(st.integers(), max_size=30))
+def test_the_ends_come_first_and_everything_comes_once(items: list[int]) -> None:
+    numbered = list(enumerate(items))
+    ordered = list(ends_first(numbered))
+    assert sorted(ordered) == sorted(numbered)
+    assert ordered[:2] == [*numbered[:1], *numbered[1:][-1:]]

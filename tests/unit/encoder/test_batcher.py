@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future
+from math import inf
 from typing import Any, TypeVar
 
 import numpy as np
@@ -169,7 +170,9 @@ async def test_an_analysis_carries_what_the_encoder_and_the_heads_said() -> None
 
 
 class EmptyGuards:
-    def screen_all(self, texts: Sequence[str], first: tuple[Tokens, Reading] | None = None) -> Screening:
+    def screen_all(
+        self, texts: Sequence[str], first: tuple[Tokens, Reading] | None, goes_on: Callable[[], bool]
+    ) -> Screening:
         return Screening(0.0)
 
 
@@ -183,6 +186,37 @@ async def test_what_the_guards_take_is_counted_by_itself() -> None:
         worker.release()
     spent = (await _answer(task)).timings
     assert [spent.queue, spent.tokenise, spent.run, spent.screen] == pytest.approx([1.0, 1.0, 1.0, 1.0])
+    await analyst.close()
+
+
+class SlowGuards:
+    """Reads while it may; an attack was found by then."""
+
+    def __init__(self) -> None:
+        self.passes = 0
+
+    def screen_all(
+        self, texts: Sequence[str], first: tuple[Tokens, Reading] | None, goes_on: Callable[[], bool]
+    ) -> Screening:
+        while goes_on() and self.passes < 100:
+            self.passes += 1
+        return Screening(0.9, late=self.passes < 100)
+
+
+@pytest.mark.parametrize(("patience", "passes", "failed"), [(0.0065, 3, ("guard", "pii")), (inf, 100, ())])
+async def test_guards_that_run_out_of_time_have_failed_and_what_they_found_counts(
+    patience: float, passes: int, failed: tuple[str, ...]
+) -> None:
+    worker, guards = ManualWorker(), SlowGuards()
+    analyst = BatchingAnalyst(EchoEncoder(), {}, 8, worker, Ticks(), screener=guards, patience=patience)
+    await analyst.start()
+    task = asyncio.create_task(analyst.analyse("hello"))
+    async with asyncio.timeout(DEADLINE):
+        await worker.submitted.wait()
+        worker.release()
+    found = (await _answer(task)).screening
+    assert found is not None
+    assert (guards.passes, found.failed, found.attack) == (passes, failed, 0.9)
     await analyst.close()
 
 
