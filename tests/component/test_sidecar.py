@@ -63,7 +63,7 @@ async def test_the_pod_answers_follows_its_config_map_and_leaves_without_cutting
     running, upstream = started.running, started.upstream
     socket = running.at.mounts["/run/router-extproc"] / "ext_proc.sock"
     assert stat.S_ISSOCK(socket.stat().st_mode)
-    assert not socket.stat().st_mode & 0o022  # who may not write to it cannot connect
+    assert not socket.stat().st_mode & 0o002  # who may not write to it cannot connect
 
     first = await ask(started.session, running.url, question("What is the derivative of x^2?"))
     assert (first.status, first.body) == (200, JSON)
