@@ -144,7 +144,9 @@ async def test_a_stream_that_ends_within_the_grace_is_not_disturbed() -> None:
             await stopping
 
 
-async def test_a_stream_that_outlives_the_grace_is_closed_cleanly() -> None:
+async def test_a_stream_that_outlives_the_grace_unjudged_ends_with_an_error() -> None:
+    """Ended cleanly, its request would pass unread. One that was judged is closed cleanly
+    (`test_faults_router.py`)."""
     async with (
         listening() as listener,
         grpc.aio.insecure_channel(listener.address) as channel,
@@ -152,7 +154,7 @@ async def test_a_stream_that_outlives_the_grace_is_closed_cleanly() -> None:
     ):
         async with asyncio.timeout(10):
             await listener.stop(grace=0.05)
-        assert await call.code() is grpc.StatusCode.OK
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_health_watcher_sees_the_drain_and_does_not_hold_up_the_stop() -> None:

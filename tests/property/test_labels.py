@@ -56,6 +56,7 @@ CONFIGURED: Mapping[Configured, Sequence[str]] = {
     Configured.PARAMETERS: ("enable_thinking",),
     Configured.CURRENCIES: ("USD",),
     Configured.GENERATION: (PLANNED.generation,),
+    Configured.WORKER: (),
 }
 MARK = "hostile"
 """In every word below, so that it is found wherever it went."""

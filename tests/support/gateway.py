@@ -70,7 +70,7 @@ class Gateway:
             answer = await self.ask(document, token)
             return answer if answer.is_hit else None
 
-        found = await wait_until(asked, "a hit", 5.0)
+        found = await wait_until(asked, "a hit", 20.0)
         assert found is not None
         return found
 
