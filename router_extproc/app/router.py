@@ -126,12 +126,8 @@ async def running(
         log.warning("%s: %s", configuration.path, line)
     async with AsyncExitStack() as stack:
         # First, because the files may be wrong, and nothing else has been started then.
-        # A worker opens the first only; its parent has the others.
-        listeners = tuple(Listening) if worker is None else (Listening.EXT_PROC,)
-        certificates = await stack.enter_async_context(
-            certificates_of(configuration, metrics.certificates, listeners)
-        )
-        analyst = await _analyst(stack, mind, metrics, settings.encoder.timeout_ms / 1000)
+        certificates = await _certificates(stack, configuration, metrics, worker)
+        analyst = await _analyst(stack, mind, metrics, plan.analysis_timeout)
         cache = await stack.enter_async_context(
             open_cache(configuration, plan.cache, mind.encoder, clock, metrics)
         )
@@ -152,13 +148,7 @@ async def running(
             waiting=lambda: analyst.pending,
             conditions=lambda: pool.conditions(clock.now()),
         )
-        at = processes_of(configuration)[0 if worker is None else worker.number]
-        listener = Listener(
-            listened(at),
-            servicer,
-            settings.limits.max_body_bytes,
-            certificates.get(Listening.EXT_PROC),
-        )
+        listener = _listener(configuration, servicer, certificates, worker)
         reader = Reader(analyst, lambda: generations.current.plan, pool, clock)
         admin = _cache_admin(configuration, plan, mind.encoder, cache, metrics, clock)
         routes = complete(
@@ -184,6 +174,26 @@ async def running(
         await listener.serving(True)
         log.info("serving generation %s with encoder %s", plan.generation, plan.encoder)
         yield listener
+
+
+async def _certificates(
+    stack: AsyncExitStack, configuration: Configuration, metrics: Metrics, worker: Worker | None
+) -> Mapping[Listening, Certificates]:
+    """Of the listeners that are opened here: a worker opens the first only, and its parent the others."""
+    listeners = tuple(Listening) if worker is None else (Listening.EXT_PROC,)
+    return await stack.enter_async_context(certificates_of(configuration, metrics.certificates, listeners))
+
+
+def _listener(
+    configuration: Configuration,
+    servicer: Servicer,
+    certificates: Mapping[Listening, Certificates],
+    worker: Worker | None,
+) -> Listener:
+    """For Envoy's streams; not started yet."""
+    at = processes_of(configuration)[0 if worker is None else worker.number]
+    most = configuration.settings.limits.max_body_bytes
+    return Listener(listened(at), servicer, most, certificates.get(Listening.EXT_PROC))
 
 
 async def _analyst(stack: AsyncExitStack, mind: Mind, metrics: Metrics, waited: float) -> BatchingAnalyst:

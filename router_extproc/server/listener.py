@@ -115,7 +115,7 @@ class Listener:
         return asyncio.get_running_loop().time() - self._health.asked < seconds
 
     def hurry(self) -> None:
-        """Whoever stops waits for no stream any more; they are closed cleanly at once."""
+        """Whoever stops waits for no stream any more: those that are open are released at once."""
         self._hurried.set()
 
     async def drain(self) -> None:
